@@ -1,0 +1,79 @@
+// Makes dist/: one self-contained bundle per Lambda function and the worker's Linux file-system writer.
+
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+
+/**
+ * client-ec2 keeps 3,400 schemas in one file with computed keys (`[_Name]: …`), which stop tree shaking.
+ * Writing the literal instead lets esbuild drop every schema that no command of ours reaches.
+ */
+const literalSchemaKeys = {
+  name: 'literal-schema-keys',
+  setup(build) {
+    build.onLoad({ filter: /client-[\w-]+\/dist-es\/schemas\/schemas_\d+\.js$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      const names = new Map([...text.matchAll(/^const (_\w+) = "([^"]*)";/gm)].map((m) => [m[1], m[2]]));
+      const contents = text.replace(/\[(_\w+)\]:/g, (whole, key) =>
+        names.has(key) ? `${JSON.stringify(names.get(key))}:` : whole,
+      );
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  minify: true,
+  sourcemap: true,
+  sourcesContent: false,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  mainFields: ['module', 'main'],
+  conditions: ['module'],
+  legalComments: 'none',
+  logLevel: 'warning',
+  banner: {
+    js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
+  },
+};
+
+async function lambdas(folder) {
+  if (!existsSync(`${root}functions/${folder}`)) return [];
+  const files = await readdir(`${root}functions/${folder}`);
+  return files
+    .filter((f) => f.endsWith('.lambda.ts'))
+    .map((f) => ({
+      in: `functions/${folder}/${f}`,
+      out: `${f.replace(/\.lambda\.ts$/, '')}/index`,
+    }));
+}
+
+const started = Date.now();
+await rm(`${root}dist`, { recursive: true, force: true });
+const functions = await esbuild.build({
+  ...common,
+  entryPoints: [...(await lambdas('steps')), ...(await lambdas('events')), ...(await lambdas('api'))],
+  outdir: 'dist/functions',
+  outExtension: { '.js': '.mjs' },
+  plugins: [literalSchemaKeys],
+  // In Lambda the credentials are always in the environment: SSO, profiles and their parsers stay out.
+  alias: { '@aws-sdk/credential-provider-node': './adapters/aws/environment-credentials.ts' },
+  metafile: true,
+});
+await writeFile(`${root}dist/metafile.json`, JSON.stringify(functions.metafile));
+await esbuild.build({
+  ...common,
+  entryPoints: [{ in: 'image/makefs.ts', out: 'makefs' }],
+  outdir: 'dist/image',
+  outExtension: { '.js': '.mjs' },
+});
+for (const [file, { bytes }] of Object.entries(functions.metafile.outputs)) {
+  if (file.endsWith('.mjs')) console.log(`${(bytes / 1000).toFixed(0).padStart(5)} kB  ${file}`);
+}
+console.log(`bundled in ${Date.now() - started} ms`);
