@@ -1,0 +1,194 @@
+/** Who has to act on an error. `caller` is the recipe's author; `factory` is us; `aws` the account or the service. */
+export type ErrorOwner = 'caller' | 'factory' | 'aws' | 'worker';
+
+interface ErrorEntry {
+  readonly owner: ErrorOwner;
+  /** Whether the same call may succeed later; the state machine retries exactly these. */
+  readonly retryable: boolean;
+  /** What the code means, in one line; heads the code's entry in docs/runbook.md. */
+  readonly meaning: string;
+}
+
+/**
+ * Every error code of the factory. The code is the error's `name`, so a state machine matches it in `ErrorEquals`,
+ * and it is the anchor of its entry in docs/runbook.md (a test keeps the two lists equal).
+ */
+export const errorCatalogue = {
+  InvalidRecipe: { owner: 'caller', retryable: false, meaning: 'The recipe does not fit its schema.' },
+  InvalidState: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A step was handed a state that lacks what it needs.',
+  },
+  ConfigurationError: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A function lacks a setting it needs in its environment.',
+  },
+  ReleaseNotFound: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'No mirror has the release for this architecture.',
+  },
+  ManifestMissing: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The release directory exists, but has no MANIFEST.',
+  },
+  ManifestInvalid: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The MANIFEST is not in the format of FreeBSD releases.',
+  },
+  ManifestMismatch: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'Two mirrors disagree about the MANIFEST of one release.',
+  },
+  SetUnknown: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The recipe asks for a set that the MANIFEST does not list.',
+  },
+  MirrorUnreachable: { owner: 'aws', retryable: true, meaning: 'No mirror answered.' },
+  WorkerImageNotFound: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The AMI that the worker should boot cannot be found.',
+  },
+  AmbiguousResource: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'Two resources carry the name that only one may carry.',
+  },
+  ImageNameTaken: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'An AMI of the wanted name exists and is not the one to be made.',
+  },
+  ImageMismatch: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The registered AMI differs from what was asked for.',
+  },
+  ImageFailed: { owner: 'aws', retryable: false, meaning: 'The AMI went to a failed state.' },
+  InsufficientCapacity: {
+    owner: 'aws',
+    retryable: true,
+    meaning: 'No zone has room for any of the worker instance types.',
+  },
+  VolumeBusy: { owner: 'aws', retryable: true, meaning: 'The target volume is still attached.' },
+  VolumeFailed: { owner: 'aws', retryable: false, meaning: 'The target volume went to an error state.' },
+  SnapshotFailed: { owner: 'aws', retryable: false, meaning: 'The snapshot went to an error state.' },
+  StillTerminating: {
+    owner: 'aws',
+    retryable: true,
+    meaning: 'Resources of the build are going away, but not gone yet.',
+  },
+  WaitTimedOut: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'A resource did not reach its state in the time allowed.',
+  },
+  WorkerDied: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker instance ended without a report.',
+  },
+  WorkerSilent: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker has printed nothing for too long.',
+  },
+  WorkerTimedOut: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker did not finish in the time allowed.',
+  },
+  PayloadUnavailable: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker could not fetch its program or its job.',
+  },
+  PayloadChecksumMismatch: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker fetched a program or job that is not the one it was told of.',
+  },
+  UsageError: { owner: 'worker', retryable: false, meaning: 'The worker was started with wrong options.' },
+  BadJob: { owner: 'worker', retryable: false, meaning: 'The worker does not understand its job.' },
+  TargetDiskMissing: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The target volume did not appear in the worker.',
+  },
+  VolumeTooSmall: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image does not fit on the root volume.',
+  },
+  ToolMissing: { owner: 'worker', retryable: false, meaning: 'The worker lacks a program it needs.' },
+  SetNotFound: { owner: 'caller', retryable: false, meaning: 'A set is in the MANIFEST, but on no mirror.' },
+  SetTruncated: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The download of a set ended early every time.',
+  },
+  SetChecksumMismatch: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A set is not the one its MANIFEST describes.',
+  },
+  ExtractFailed: { owner: 'worker', retryable: false, meaning: 'A verified set could not be extracted.' },
+  LoaderMissing: { owner: 'caller', retryable: false, meaning: 'The release has no boot loader.' },
+  FilesystemFailed: { owner: 'worker', retryable: false, meaning: 'The file system could not be made.' },
+  WriteFailed: { owner: 'worker', retryable: false, meaning: 'The target volume could not be written.' },
+  VerifyFailed: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'What was read back from the target volume is not what was written.',
+  },
+  DeadlineExceeded: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker stopped itself at its deadline.',
+  },
+  UnsupportedOnPlatform: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The recipe asks for something that this kind of worker cannot do.',
+  },
+  WorkerInterrupted: { owner: 'worker', retryable: false, meaning: 'The worker was told to stop.' },
+  WorkerFailed: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker failed in a way it has no code for.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errorCatalogue, code);
+
+/** The place in docs/runbook.md that explains a code. */
+export const runbookAnchor = (code: ErrorCode): string => `docs/runbook.md#${code.toLowerCase()}`;
+
+export interface ErrorText {
+  /** What happened, with the names and numbers that matter. */
+  readonly message: string;
+  /** What the reader can do about it. */
+  readonly remedy: string;
+}
+
+/** An error with a stable code. `name` is the code; `message` is what the execution view shows as the cause. */
+export class FactoryError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, { message, remedy }: ErrorText, options?: ErrorOptions) {
+    super(`${message}\nRemedy: ${remedy}\nMore: ${runbookAnchor(code)}`, options);
+    this.name = code;
+    this.code = code;
+    this.remedy = remedy;
+  }
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { type Recipe, recipeDigest, releaseLabel } from './recipe.ts';
+
+/** Tag keys of everything the factory makes. IAM policies and the reaper rely on them. */
+export const tagKey = {
+  /** Execution name of the build that made the resource. */
+  build: 'ami-foundry:build',
+  /** What the resource is for: worker, target, snapshot, image. */
+  role: 'ami-foundry:role',
+  /** SHA-256 of the recipe with its defaults. */
+  recipeDigest: 'ami-foundry:recipe-digest',
+  /** SHA-256 over recipe and set checksums: equal means the same image. */
+  contentDigest: 'ami-foundry:content-digest',
+  release: 'ami-foundry:release',
+  recipe: 'ami-foundry:recipe',
+  name: 'Name',
+} as const;
+
+export type ResourceRole = 'worker' | 'target' | 'snapshot' | 'image';
+
+/** First hex digits of a digest that stand for it in names: 48 bits, so that two recipes of a company never meet. */
+const SHORT = 12;
+
+/**
+ * Name of the execution, and so of the build. Step Functions keeps a name for 90 days (StartExecution), so a
+ * build that is tried again is attempt 2, 3, …
+ */
+export function executionName(recipe: Recipe, attempt = 1): string {
+  const name = `${recipe.name}-${recipeDigest(recipe).slice(0, SHORT)}`;
+  return attempt === 1 ? name : `${name}-${attempt}`;
+}
+
+/**
+ * Name of the AMI: what it is, then the digest of its content, so that two different images never share a name.
+ * 3 to 128 characters out of letters, digits, space and ()[]./-'@_ (RegisterImage).
+ */
+export const imageName = (recipe: Recipe, contentDigest: string): string =>
+  `${recipe.name} ${releaseLabel(recipe)}-${recipe.architecture} ${recipe.filesystem.toUpperCase()} ${contentDigest.slice(0, SHORT)}`;
+
+/** Client token of a create call: the same build asking for the same thing gets the same thing. At most 64 ASCII characters. */
+export const clientToken = (build: string, ...what: readonly string[]): string =>
+  createHash('sha256')
+    .update([build, ...what].join('\n'))
+    .digest('hex');
+
+/** A UUID (RFC 9562, version 8) and other fixed identifiers that come from the content instead of from chance. */
+export function contentUuid(contentDigest: string, what: string): string {
+  const bytes = createHash('sha256').update(`${contentDigest}\n${what}`).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+export const contentId = (contentDigest: string, what: string): string =>
+  createHash('sha256').update(`${contentDigest}\n${what}`).digest('hex').slice(0, 16);
+
+/** Keys of a build's objects in the artifacts bucket. */
+export const artifactKey = (build: string, file: 'job' | 'console.log' | 'report.json'): string =>
+  `builds/${build}/${file}`;
+
+export type Tags = Readonly<Record<string, string>>;
+
+/** Tags that make a resource findable after a crash: given in the very call that creates it. */
+export const buildTags = (build: string, role: ResourceRole): Tags => ({
+  [tagKey.name]: `ami-foundry ${role} ${build}`,
+  [tagKey.build]: build,
+  [tagKey.role]: role,
+});

@@ -1,0 +1,70 @@
+import * as z from 'zod';
+
+const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.number().optional() });
+
+/** The worker's last word: docs/architecture.md, "Contract: worker". Unknown members are kept for the record. */
+export const workerReportSchema = z.discriminatedUnion('ok', [
+  z.looseObject({
+    ok: z.literal(true),
+    build: z.string(),
+    seconds: z.number(),
+    phases: z.array(phaseTime),
+    disk: z.looseObject({ bytes: z.number(), written: z.number(), sha256: z.string() }),
+  }),
+  z.looseObject({
+    ok: z.literal(false),
+    build: z.string(),
+    phase: z.string(),
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string(),
+    phases: z.array(phaseTime),
+  }),
+]);
+
+export type WorkerReport = z.output<typeof workerReportSchema>;
+
+/** What a console says about a worker so far. */
+export interface WorkerProgress {
+  /** The phase the worker was last seen in; undefined before the first. */
+  readonly phase: string | undefined;
+  readonly report: WorkerReport | undefined;
+  /** The last lines, without colour codes, for a reader of a failure. */
+  readonly tail: readonly string[];
+}
+
+/** Lines of a console that a cause shows: enough for a panic's trace, and far below a cause's 32 KiB. */
+const TAIL_LINES = 20;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ECMA-48 control sequences begin with ESC.
+const controlSequence = /\x1b\[[0-?]*[ -/]*[@-~]/g;
+
+/**
+ * Reads a serial console: possibly cut at the front (GetConsoleOutput keeps 64 KB), with CRLF, colour codes and kernel
+ * messages between and inside the worker's lines. A report line that does not parse is noise; the last good one counts.
+ */
+export function readWorkerConsole(text: string, build: string): WorkerProgress {
+  const lines = text.replace(controlSequence, '').split(/\r*\n/);
+  let phase: string | undefined;
+  let report: WorkerReport | undefined;
+  for (const line of lines) {
+    phase = /foundry: phase=([a-z]+) state=/.exec(line)?.[1] ?? phase;
+    const json = /foundry-report: (\{.*\})/.exec(line)?.[1];
+    const parsed = json === undefined ? undefined : parseReport(json);
+    if (parsed?.build === build) report = parsed;
+  }
+  const tail = lines.filter((line) => line.trim() !== '').slice(-TAIL_LINES);
+  return { phase: report?.ok === false ? report.phase : phase, report, tail };
+}
+
+function parseReport(json: string): WorkerReport | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  const result = workerReportSchema.safeParse(value);
+  return result.success ? result.data : undefined;
+}
