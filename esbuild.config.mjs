@@ -62,6 +62,8 @@ const functions = await esbuild.build({
   outdir: 'dist/functions',
   outExtension: { '.js': '.mjs' },
   plugins: [literalSchemaKeys],
+  // worker/bootstrap.sh travels inside the launch function.
+  loader: { '.sh': 'text' },
   // In Lambda the credentials are always in the environment: SSO, profiles and their parsers stay out.
   alias: { '@aws-sdk/credential-provider-node': './adapters/aws/environment-credentials.ts' },
   metafile: true,

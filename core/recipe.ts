@@ -30,11 +30,9 @@ const recipeShape = {
     })
     .optional()
     .meta({ description: 'The FreeBSD release, as the directory on the mirror is called.' }),
-  source: sourceUrl
-    .optional()
-    .meta({
-      description: 'A directory with a release of your own: MANIFEST and sets as FreeBSD lays them out.',
-    }),
+  source: sourceUrl.optional().meta({
+    description: 'A directory with a release of your own: MANIFEST and sets as FreeBSD lays them out.',
+  }),
   mirrors: z
     .array(sourceUrl)
     .min(1, { error: 'must name at least one mirror, or be left out' })

@@ -43,7 +43,8 @@ const loaderConf = (): string[] => [
 const fstab: string[] = [
   '# Device\tMountpoint\tFStype\tOptions\tDump\tPass#',
   '/dev/gpt/rootfs\t/\tufs\trw,noatime\t1\t1',
-  '/dev/gpt/efiboot0\t/boot/efi\tmsdosfs\trw,noauto\t0\t0',
+  // failok: an image without a mountable ESP has still booted, and must not stop in single-user mode for it.
+  '/dev/gpt/efiboot0\t/boot/efi\tmsdosfs\trw,failok\t2\t2',
 ];
 
 const text = (lines: readonly string[]): string => `${lines.join('\n')}\n`;

@@ -1,0 +1,106 @@
+import {
+  DeregisterImageCommand,
+  DescribeImagesCommand,
+  type EC2Client,
+  type Image as Ec2Image,
+  type Filter,
+  paginateDescribeImages,
+  RegisterImageCommand,
+} from '@aws-sdk/client-ec2';
+import type { Image, Images } from '../../core/ports.ts';
+import { unless } from './absence.ts';
+import { fromTags, ofBuild, toTagSpecification } from './tags.ts';
+
+const absent = ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'];
+
+function fromEc2(image: Ec2Image): Image {
+  const root = image.BlockDeviceMappings?.find(({ DeviceName }) => DeviceName === image.RootDeviceName)?.Ebs;
+  const properties: Record<string, unknown> = {
+    Name: image.Name,
+    Description: image.Description,
+    Architecture: image.Architecture,
+    VirtualizationType: image.VirtualizationType,
+    BootMode: image.BootMode,
+    EnaSupport: image.EnaSupport,
+    SriovNetSupport: image.SriovNetSupport,
+    ImdsSupport: image.ImdsSupport,
+    RootDeviceName: image.RootDeviceName,
+    RootDeviceType: image.RootDeviceType,
+    'Ebs.SnapshotId': root?.SnapshotId,
+    'Ebs.VolumeSize': root?.VolumeSize,
+    'Ebs.VolumeType': root?.VolumeType,
+    'Ebs.DeleteOnTermination': root?.DeleteOnTermination,
+  };
+  return {
+    imageId: image.ImageId ?? '',
+    name: image.Name ?? '',
+    state: image.State ?? 'pending',
+    stateReason: image.StateReason?.Message ?? '',
+    rootSnapshotId: root?.SnapshotId,
+    properties: Object.fromEntries(
+      Object.entries(properties)
+        .filter(([, value]) => value !== undefined)
+        .map(([key, value]) => [key, String(value)]),
+    ),
+    tags: fromTags(image.Tags),
+  };
+}
+
+export const ec2Images = (ec2: EC2Client): Images => {
+  const find = async (Filters: Filter[]): Promise<Image[]> => {
+    const found: Image[] = [];
+    for await (const page of paginateDescribeImages({ client: ec2 }, { Owners: ['self'], Filters })) {
+      found.push(...(page.Images ?? []).map(fromEc2));
+    }
+    return found;
+  };
+  const describe = (imageId: string) =>
+    unless(
+      absent,
+      async () => (await ec2.send(new DescribeImagesCommand({ ImageIds: [imageId] }))).Images?.[0],
+    );
+
+  return {
+    async register(spec) {
+      const { ImageId } = await ec2.send(
+        new RegisterImageCommand({
+          Name: spec.name,
+          Description: spec.description,
+          // RegisterImage defaults to i386 and paravirtual: both are said.
+          Architecture: spec.architecture,
+          VirtualizationType: 'hvm',
+          BootMode: spec.bootMode,
+          EnaSupport: true,
+          SriovNetSupport: 'simple',
+          ...(spec.imdsV2Only ? { ImdsSupport: 'v2.0' as const } : {}),
+          RootDeviceName: spec.rootDeviceName,
+          BlockDeviceMappings: [
+            {
+              DeviceName: spec.rootDeviceName,
+              Ebs: {
+                SnapshotId: spec.snapshotId,
+                VolumeSize: spec.rootSizeGiB,
+                VolumeType: 'gp3',
+                DeleteOnTermination: true,
+              },
+            },
+          ],
+          TagSpecifications: [toTagSpecification('image', spec.tags)],
+        }),
+      );
+      if (!ImageId) throw new Error('RegisterImage returned no image id');
+      return { imageId: ImageId };
+    },
+    describe: async (imageId) => {
+      const image = await describe(imageId);
+      return image && fromEc2(image);
+    },
+    // The filter takes wildcards (* and ?), which a name may not contain, so it is exact here.
+    findByName: (name) => find([{ Name: 'name', Values: [name] }]),
+    findByBuild: (build) => find(ofBuild(build)),
+    launchable: async (imageId) => (await describe(imageId))?.State === 'available',
+    async deregister(imageId) {
+      await unless(absent, () => ec2.send(new DeregisterImageCommand({ ImageId: imageId })));
+    },
+  };
+};

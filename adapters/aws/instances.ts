@@ -1,0 +1,81 @@
+import {
+  type _InstanceType,
+  DescribeInstancesCommand,
+  type EC2Client,
+  type Instance as Ec2Instance,
+  GetConsoleOutputCommand,
+  paginateDescribeInstances,
+  RunInstancesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import type { Instance, Instances } from '../../core/ports.ts';
+import { unless } from './absence.ts';
+import { ofBuild, toTagSpecification } from './tags.ts';
+
+const fromEc2 = (instance: Ec2Instance): Instance => ({
+  instanceId: instance.InstanceId ?? '',
+  state: instance.State?.Name ?? 'pending',
+  stateReason: instance.StateReason?.Message ?? instance.StateTransitionReason ?? '',
+});
+
+export const ec2Instances = (ec2: EC2Client): Instances => ({
+  async runWorker(spec) {
+    const { Instances: [instance] = [] } = await ec2.send(
+      new RunInstancesCommand({
+        ClientToken: spec.clientToken,
+        MinCount: 1,
+        MaxCount: 1,
+        ImageId: spec.imageId,
+        InstanceType: spec.instanceType as _InstanceType,
+        SubnetId: spec.subnetId,
+        SecurityGroupIds: [spec.securityGroupId],
+        UserData: Buffer.from(spec.userData).toString('base64'),
+        // A worker that powers off is gone: it cannot be left behind stopped, with its root volume billed.
+        InstanceInitiatedShutdownBehavior: 'terminate',
+        MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1, HttpEndpoint: 'enabled' },
+        TagSpecifications: [
+          toTagSpecification('instance', spec.tags),
+          toTagSpecification('volume', spec.tags),
+        ],
+      }),
+    );
+    if (!instance?.InstanceId) throw new Error('RunInstances returned no instance');
+    return { instanceId: instance.InstanceId };
+  },
+
+  describe: (instanceId) =>
+    unless(['InvalidInstanceID.NotFound'], async () => {
+      const { Reservations = [] } = await ec2.send(
+        new DescribeInstancesCommand({ InstanceIds: [instanceId] }),
+      );
+      return Reservations[0]?.Instances?.[0];
+    }).then((instance) => instance && fromEc2(instance)),
+
+  async findByBuild(build) {
+    const found: Instance[] = [];
+    for await (const page of paginateDescribeInstances({ client: ec2 }, { Filters: ofBuild(build) })) {
+      for (const { Instances = [] } of page.Reservations ?? []) found.push(...Instances.map(fromEc2));
+    }
+    return found;
+  },
+
+  async console(instanceId) {
+    // Latest: the live console, on Nitro only and while it runs; without it, the copy that EC2 posted last.
+    const read = (Latest: boolean) =>
+      unless(
+        ['InvalidInstanceID.NotFound', 'UnsupportedOperation', 'IncorrectInstanceState', 'IncorrectState'],
+        async () => (await ec2.send(new GetConsoleOutputCommand({ InstanceId: instanceId, Latest }))).Output,
+      );
+    const output = (await read(true)) || (await read(false)) || '';
+    return Buffer.from(output, 'base64').toString('utf8');
+  },
+
+  async terminate(instanceIds) {
+    for (const instanceId of instanceIds) {
+      // SkipOsShutdown: nothing on a worker is worth saving, and FreeBSD on Graviton may be slow to hear the power button.
+      await unless(['InvalidInstanceID.NotFound'], () =>
+        ec2.send(new TerminateInstancesCommand({ InstanceIds: [instanceId], SkipOsShutdown: true })),
+      );
+    }
+  },
+});

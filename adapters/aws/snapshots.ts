@@ -1,0 +1,54 @@
+import {
+  CreateSnapshotCommand,
+  DeleteSnapshotCommand,
+  DescribeSnapshotsCommand,
+  type EC2Client,
+  type Snapshot as Ec2Snapshot,
+  paginateDescribeSnapshots,
+} from '@aws-sdk/client-ec2';
+import type { Snapshot, Snapshots } from '../../core/ports.ts';
+import { unless } from './absence.ts';
+import { ofBuild, toTagSpecification } from './tags.ts';
+
+const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
+  snapshotId: snapshot.SnapshotId ?? '',
+  state: snapshot.State ?? 'pending',
+  stateMessage: snapshot.StateMessage ?? '',
+});
+
+export const ec2Snapshots = (ec2: EC2Client): Snapshots => ({
+  async create(volumeId, description, tags) {
+    const { SnapshotId } = await ec2.send(
+      new CreateSnapshotCommand({
+        VolumeId: volumeId,
+        Description: description,
+        TagSpecifications: [toTagSpecification('snapshot', tags)],
+      }),
+    );
+    if (!SnapshotId) throw new Error('CreateSnapshot returned no snapshot id');
+    return { snapshotId: SnapshotId };
+  },
+
+  describe: (snapshotId) =>
+    unless(['InvalidSnapshot.NotFound'], async () => {
+      const { Snapshots: found = [] } = await ec2.send(
+        new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }),
+      );
+      return found[0];
+    }).then((snapshot) => snapshot && fromEc2(snapshot)),
+
+  async findByBuild(build) {
+    const found: Snapshot[] = [];
+    const input = { OwnerIds: ['self'], Filters: ofBuild(build) };
+    for await (const page of paginateDescribeSnapshots({ client: ec2 }, input)) {
+      found.push(...(page.Snapshots ?? []).map(fromEc2));
+    }
+    return found;
+  },
+
+  async delete(snapshotId) {
+    await unless(['InvalidSnapshot.NotFound'], () =>
+      ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId })),
+    );
+  },
+});

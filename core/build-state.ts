@@ -1,0 +1,106 @@
+import * as z from 'zod';
+import { FactoryError } from './errors.ts';
+
+const instanceId = z.string().regex(/^i-[0-9a-f]+$/);
+const volumeId = z.string().regex(/^vol-[0-9a-f]+$/);
+const snapshotId = z.string().regex(/^snap-[0-9a-f]+$/);
+const imageId = z.string().regex(/^ami-[0-9a-f]+$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What the state machine carries from state to state. Reading it top to bottom is reading a build. */
+export const buildState = z.object({
+  // Given by the caller.
+  recipe: z.unknown().meta({ description: 'A recipe as an object, or as YAML or JSON text.' }),
+  dryRun: z.boolean().default(false).meta({ description: 'Stop after Plan.' }),
+
+  // Added by Plan.
+  plan: z.object({
+    build: z.string(),
+    recipeDigest: sha256,
+    contentDigest: sha256,
+    release: z.string(),
+    architecture: z.enum(['amd64', 'arm64']),
+    rootSizeGiB: z.number().int(),
+    worker: z.object({
+      imageId,
+      instanceTypes: z.array(z.string()).min(1),
+      secondsAllowed: z.number().int(),
+    }),
+    job: z.object({ key: z.string(), sha256 }),
+    image: z.object({
+      name: z.string(),
+      description: z.string(),
+      architecture: z.enum(['x86_64', 'arm64']),
+      bootMode: z.enum(['uefi', 'uefi-preferred', 'legacy-bios']),
+      imdsV2Only: z.boolean(),
+      rootDeviceName: z.string(),
+      tags: z.record(z.string(), z.string()),
+    }),
+  }),
+  adopted: z
+    .object({ imageId, snapshotId })
+    .nullable()
+    .meta({ description: 'The image, when an earlier build already made it.' }),
+
+  // Added by Launch.
+  worker: z.object({
+    instanceId,
+    volumeId,
+    zone: z.string(),
+    instanceType: z.string(),
+    launchedAt: z.number(),
+  }),
+
+  // Added by Attach.
+  attached: z.object({ device: z.string(), at: z.number() }),
+
+  // Added by every WaitFor… state.
+  waiting: z.object({
+    ready: z.boolean(),
+    since: z.number().meta({ description: 'When this wait began, epoch milliseconds.' }),
+    goneFor: z.number().int().meta({ description: 'Polls since the worker ended without a report.' }),
+    seen: z.string().meta({ description: 'What was seen last: a state, or the last console line.' }),
+    seenAt: z.number().meta({ description: 'When that was first seen, epoch milliseconds.' }),
+  }),
+
+  // Added by WaitForWorker.
+  report: z.looseObject({
+    seconds: z.number(),
+    phases: z.array(z.object({ name: z.string(), seconds: z.number(), bytes: z.number().optional() })),
+  }),
+
+  // Added by Snapshot.
+  snapshot: z.object({ snapshotId, startedAt: z.number() }),
+
+  // Added by Register.
+  image: z.object({ imageId, registeredAt: z.number() }),
+
+  // Added by CleanUp.
+  cleaned: z.object({
+    instances: z.array(z.string()),
+    volumes: z.array(z.string()),
+    snapshots: z.array(z.string()),
+    images: z.array(z.string()),
+  }),
+});
+
+export type BuildState = z.output<typeof buildState>;
+
+/** What the state machine says of the execution that calls a step. */
+export const executionSchema = z.object({ name: z.string(), arn: z.string(), startTime: z.iso.datetime() });
+export type Execution = z.output<typeof executionSchema>;
+
+/** Parses the slice of the state that a step declares. Throws `InvalidState` that names the fields. */
+export function parseSlice<T extends z.ZodType>(schema: T, value: unknown, step: string): z.output<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new FactoryError(
+    'InvalidState',
+    {
+      message: `${step} cannot work with this state:\n${z.prettifyError(result.error)}`,
+      remedy:
+        'start the state machine with {"recipe": …} only; if that was done, statemachines/ and the functions are of different versions: deploy again.',
+    },
+    { cause: result.error },
+  );
+}

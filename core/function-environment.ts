@@ -1,0 +1,59 @@
+import * as z from 'zod';
+import { FactoryError } from './errors.ts';
+
+/** A comma-separated list without empty members. */
+const list = z
+  .string()
+  .transform((text) => text.split(',').map((item) => item.trim()))
+  .pipe(z.array(z.string().min(1)).min(1));
+
+const bucket = z.string().min(3);
+
+/** The environment variables of each function; infra/ and local/ set exactly these. */
+export const functionEnvironment = {
+  plan: z.object({
+    ARTIFACTS_BUCKET: bucket,
+    /** SSM parameter with the worker's AMI; {architecture} stands for amd64 or arm64. */
+    WORKER_IMAGE_PARAMETER: z.string().startsWith('/'),
+    WORKER_INSTANCE_TYPES_AMD64: list,
+    WORKER_INSTANCE_TYPES_ARM64: list,
+    /** Seconds from launch to report. */
+    WORKER_SECONDS: z.coerce.number().int().positive(),
+  }),
+  launch: z.object({
+    ARTIFACTS_BUCKET: bucket,
+    SUBNET_IDS: list,
+    SECURITY_GROUP_ID: z.string().startsWith('sg-'),
+    PAYLOAD_KEY: z.string().min(1),
+    PAYLOAD_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  attach: z.object({}),
+  wait: z.object({ ARTIFACTS_BUCKET: bucket }),
+  snapshot: z.object({}),
+  register: z.object({}),
+  'clean-up': z.object({}),
+} as const;
+
+export type FunctionName = keyof typeof functionEnvironment;
+
+/** What must be set for a function: name to text. */
+export type EnvironmentOf<Name extends FunctionName> = {
+  [Variable in keyof z.input<(typeof functionEnvironment)[Name]>]: string;
+};
+
+/** Reads a function's settings; throws `ConfigurationError` that lists every one that is missing or wrong. */
+export function readEnvironment<Name extends FunctionName>(
+  name: Name,
+  environment: Readonly<Record<string, string | undefined>>,
+): z.output<(typeof functionEnvironment)[Name]> {
+  const result = functionEnvironment[name].safeParse(environment);
+  if (result.success) return result.data as z.output<(typeof functionEnvironment)[Name]>;
+  throw new FactoryError(
+    'ConfigurationError',
+    {
+      message: `the environment of the ${name} function is not right:\n${z.prettifyError(result.error)}`,
+      remedy: 'deploy again: infra/ sets these variables.',
+    },
+    { cause: result.error },
+  );
+}

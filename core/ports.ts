@@ -1,0 +1,140 @@
+import type { Tags } from './names.ts';
+
+/** What the steps need of the world, in our nouns. Sizes in GiB where AWS counts in GiB, else bytes; times in milliseconds. */
+
+export interface Subnet {
+  readonly subnetId: string;
+  readonly zone: string;
+}
+
+export interface Network {
+  /** The subnets with their zones, in the order asked for. */
+  subnets(subnetIds: readonly string[]): Promise<Subnet[]>;
+}
+
+export interface WorkerSpec {
+  readonly clientToken: string;
+  readonly imageId: string;
+  readonly instanceType: string;
+  readonly subnetId: string;
+  readonly securityGroupId: string;
+  readonly userData: string;
+  readonly tags: Tags;
+}
+
+export interface Instance {
+  readonly instanceId: string;
+  readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
+  /** Why the state changed last, in AWS's words; empty when there is nothing to say. */
+  readonly stateReason: string;
+}
+
+export interface Instances {
+  /**
+   * Launches one worker: no key pair, no profile, IMDSv2 required, terminated when it powers off.
+   * Throws errors named by their EC2 code, such as `InsufficientInstanceCapacity`.
+   */
+  runWorker(spec: WorkerSpec): Promise<{ instanceId: string }>;
+  /** Undefined when EC2 does not know the id (yet, or any more). */
+  describe(instanceId: string): Promise<Instance | undefined>;
+  findByBuild(build: string): Promise<Instance[]>;
+  /** The serial console so far, at most its last 64 KB; empty when there is none yet. */
+  console(instanceId: string): Promise<string>;
+  /** Ends the instance without waiting for its system to shut down. No error when it is gone. */
+  terminate(instanceIds: readonly string[]): Promise<void>;
+}
+
+export interface VolumeSpec {
+  readonly clientToken: string;
+  readonly zone: string;
+  readonly sizeGiB: number;
+  readonly tags: Tags;
+}
+
+export interface Volume {
+  readonly volumeId: string;
+  readonly state: 'creating' | 'available' | 'in-use' | 'deleting' | 'deleted' | 'error';
+  readonly attachments: readonly { readonly instanceId: string; readonly state: string }[];
+}
+
+export interface Volumes {
+  create(spec: VolumeSpec): Promise<{ volumeId: string }>;
+  describe(volumeId: string): Promise<Volume | undefined>;
+  findByBuild(build: string): Promise<Volume[]>;
+  attach(volumeId: string, instanceId: string, device: string): Promise<void>;
+  /** No error when it is not attached. */
+  detach(volumeId: string): Promise<void>;
+  /** No error when it is gone. */
+  delete(volumeId: string): Promise<void>;
+}
+
+export interface Snapshot {
+  readonly snapshotId: string;
+  readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
+  readonly stateMessage: string;
+}
+
+export interface Snapshots {
+  create(volumeId: string, description: string, tags: Tags): Promise<{ snapshotId: string }>;
+  describe(snapshotId: string): Promise<Snapshot | undefined>;
+  findByBuild(build: string): Promise<Snapshot[]>;
+  /** No error when it is gone. */
+  delete(snapshotId: string): Promise<void>;
+}
+
+/** What RegisterImage is asked for. */
+export interface ImageSpec {
+  readonly name: string;
+  readonly description: string;
+  readonly architecture: 'x86_64' | 'arm64';
+  readonly bootMode: 'uefi' | 'uefi-preferred' | 'legacy-bios';
+  readonly imdsV2Only: boolean;
+  readonly rootDeviceName: string;
+  readonly snapshotId: string;
+  readonly rootSizeGiB: number;
+  readonly tags: Tags;
+}
+
+export interface Image {
+  readonly imageId: string;
+  readonly name: string;
+  readonly state: string;
+  readonly stateReason: string;
+  readonly rootSnapshotId: string | undefined;
+  /** The properties that RegisterImage was asked for, as they are now. */
+  readonly properties: Readonly<Record<string, string>>;
+  readonly tags: Tags;
+}
+
+export interface Images {
+  register(spec: ImageSpec): Promise<{ imageId: string }>;
+  describe(imageId: string): Promise<Image | undefined>;
+  /** Own images of that exact name. */
+  findByName(name: string): Promise<Image[]>;
+  findByBuild(build: string): Promise<Image[]>;
+  /** Root device name of any image this account may launch; undefined when there is no such image. */
+  launchable(imageId: string): Promise<boolean>;
+  /** No error when it is gone. */
+  deregister(imageId: string): Promise<void>;
+}
+
+export interface Artifacts {
+  put(key: string, body: string, contentType: string): Promise<void>;
+  /** A URL that fetches the object without credentials; a secret while it is valid. */
+  presign(key: string, seconds: number): Promise<string>;
+}
+
+export interface Parameters {
+  /** The value of a parameter; undefined when there is none. */
+  get(name: string): Promise<string | undefined>;
+}
+
+export type MirrorAnswer =
+  | { readonly status: 'found'; readonly text: string }
+  | { readonly status: 'absent' }
+  | { readonly status: 'unreachable'; readonly reason: string };
+
+export interface Mirror {
+  /** Reads a small text file. Never throws for what a mirror may do. */
+  read(url: string): Promise<MirrorAnswer>;
+}

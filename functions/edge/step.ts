@@ -1,0 +1,67 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import middy from '@middy/core';
+import * as z from 'zod';
+import { type Execution, executionSchema, parseSlice } from '../../core/build-state.ts';
+
+const logger = new Logger({ serviceName: 'ami-foundry' });
+
+/** What every Task state sends: the state so far, who is asking, and what the state wants beyond that. */
+const callSchema = z.object({
+  input: z.unknown(),
+  execution: executionSchema,
+  retryCount: z.number().int().default(0),
+  options: z.unknown().default({}),
+});
+
+export interface StepCall<Input, Options> {
+  readonly input: Input;
+  readonly options: Options;
+  readonly execution: Execution;
+  /** How often the state machine has retried this state. */
+  readonly retryCount: number;
+}
+
+/** A step's declaration: its name, the slice of the state it reads, what it adds, and what its states may tell it. */
+interface StepDeclaration<In, Out, Options> {
+  readonly name: string;
+  readonly input: In;
+  readonly output: Out;
+  readonly options: Options;
+}
+
+/** Logs begin, end and failure of a step. Never the payload: user data and presigned URLs pass through steps. */
+const stepLog = (step: string): middy.MiddlewareObj<unknown> => {
+  const started = new WeakMap<object, number>();
+  const build = (event: unknown) => callSchema.safeParse(event).data?.execution.name ?? 'unknown';
+  return {
+    before: (request) => {
+      started.set(request, Date.now());
+    },
+    after: (request) => {
+      const milliseconds = Date.now() - (started.get(request) ?? Date.now());
+      logger.info('step done', { step, build: build(request.event), milliseconds });
+    },
+    onError: (request) => {
+      const { name, message } = request.error ?? { name: 'Error', message: '' };
+      logger.error('step failed', { step, build: build(request.event), code: name, reason: message });
+    },
+  };
+};
+
+/** The middy stack of a step: parse its slice of the state, run, parse what it adds. Errors keep their name: it is the code. */
+export function stepHandler<In extends z.ZodType, Out extends z.ZodType, Options extends z.ZodType>(
+  { name, input, output, options }: StepDeclaration<In, Out, Options>,
+  run: (call: StepCall<z.output<In>, z.output<Options>>) => Promise<z.input<Out>>,
+) {
+  return middy()
+    .use(stepLog(name))
+    .handler(async (event: unknown) => {
+      const call = parseSlice(callSchema, event, name);
+      const result = await run({
+        ...call,
+        input: parseSlice(input, call.input, name),
+        options: parseSlice(options, call.options, name),
+      });
+      return parseSlice(output, result, name);
+    });
+}

@@ -1,0 +1,25 @@
+import * as z from 'zod';
+import { type BuildState, buildState } from '../../core/build-state.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Volumes } from '../../core/ports.ts';
+
+export const attachStep = {
+  name: 'attach',
+  input: buildState.pick({ worker: true }),
+  output: buildState.pick({ attached: true }),
+  options: z.object({}),
+};
+
+/** The first name that AWS recommends for data volumes (User Guide, "Device names for volumes"); Nitro guests never see it. */
+const DEVICE = '/dev/sdf';
+
+/** Attaches the target volume to the worker, which finds it by its volume id. */
+export const attach =
+  ({ volumes, clock }: { readonly volumes: Volumes; readonly clock: Clock }) =>
+  async ({ worker }: Pick<BuildState, 'worker'>): Promise<Pick<BuildState, 'attached'>> => {
+    const volume = await volumes.describe(worker.volumeId);
+    if (!volume?.attachments.some(({ instanceId }) => instanceId === worker.instanceId)) {
+      await volumes.attach(worker.volumeId, worker.instanceId, DEVICE);
+    }
+    return { attached: { device: DEVICE, at: clock.now() } };
+  };

@@ -1,0 +1,95 @@
+import * as z from 'zod';
+import { type BuildState, buildState } from '../../core/build-state.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FactoryError } from '../../core/errors.ts';
+import type { functionEnvironment } from '../../core/function-environment.ts';
+import { buildTags, clientToken } from '../../core/names.ts';
+import type { Artifacts, Instances, Network, Subnet, Volumes } from '../../core/ports.ts';
+import { renderUserData } from '../../core/user-data.ts';
+
+export const launchStep = {
+  name: 'launch',
+  input: buildState.pick({ plan: true }),
+  output: buildState.pick({ worker: true }),
+  options: z.object({}),
+};
+
+export interface LaunchSettings extends z.output<(typeof functionEnvironment)['launch']> {
+  /** The text of worker/bootstrap.sh. */
+  readonly bootstrap: string;
+}
+
+interface LaunchDependencies {
+  readonly instances: Instances;
+  readonly volumes: Volumes;
+  readonly network: Network;
+  readonly artifacts: Artifacts;
+  readonly clock: Clock;
+  readonly settings: LaunchSettings;
+}
+
+/** A worker fetches its payload within minutes of its launch; a slow boot and a few retries are allowed for. */
+const PRESIGNED_SECONDS = 1800;
+
+/** EC2's codes for "not here, not now": the next type or zone may do. (EC2 API Reference, Error codes.) */
+const noCapacity = new Set([
+  'InsufficientInstanceCapacity',
+  'InsufficientHostCapacity',
+  'InsufficientReservedInstanceCapacity',
+  'Unsupported',
+]);
+
+/** Makes the target volume and the worker in one zone; goes on to the next type and zone where there is no capacity. */
+export const launch =
+  ({ instances, volumes, network, artifacts, clock, settings }: LaunchDependencies) =>
+  async ({ plan }: Pick<BuildState, 'plan'>, retryCount: number): Promise<Pick<BuildState, 'worker'>> => {
+    const { build } = plan;
+    const refusals: string[] = [];
+    // A token whose resource is gone returns the dead resource: each try of the state has tokens of its own.
+    const token = (...what: string[]) => clientToken(build, String(retryCount), ...what);
+
+    const tryZone = async ({ subnetId, zone }: Subnet) => {
+      const { volumeId } = await volumes.create({
+        clientToken: token('target', zone),
+        zone,
+        sizeGiB: plan.rootSizeGiB,
+        tags: buildTags(build, 'target'),
+      });
+      const userData = renderUserData(settings.bootstrap, {
+        payloadUrl: await artifacts.presign(settings.PAYLOAD_KEY, PRESIGNED_SECONDS),
+        payloadSha256: settings.PAYLOAD_SHA256,
+        jobUrl: await artifacts.presign(plan.job.key, PRESIGNED_SECONDS),
+        jobSha256: plan.job.sha256,
+        volume: volumeId,
+        build,
+      });
+      for (const instanceType of plan.worker.instanceTypes) {
+        try {
+          const { instanceId } = await instances.runWorker({
+            clientToken: token('worker', zone, instanceType),
+            imageId: plan.worker.imageId,
+            instanceType,
+            subnetId,
+            securityGroupId: settings.SECURITY_GROUP_ID,
+            userData,
+            tags: buildTags(build, 'worker'),
+          });
+          return { instanceId, volumeId, zone, instanceType, launchedAt: clock.now() };
+        } catch (error) {
+          if (!(error instanceof Error && noCapacity.has(error.name))) throw error;
+          refusals.push(`${instanceType} in ${zone}: ${error.message}`);
+        }
+      }
+      await volumes.delete(volumeId);
+      return undefined;
+    };
+
+    for (const subnet of await network.subnets(settings.SUBNET_IDS)) {
+      const worker = await tryZone(subnet);
+      if (worker) return { worker };
+    }
+    throw new FactoryError('InsufficientCapacity', {
+      message: `no worker could be launched:\n${refusals.map((refusal) => `- ${refusal}`).join('\n')}`,
+      remedy: 'wait, or give the launch function more subnets or other instance types.',
+    });
+  };

@@ -1,0 +1,24 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { S3Client } from '@aws-sdk/client-s3';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
+import { ec2Images } from '../../adapters/aws/images.ts';
+import { ssmParameters } from '../../adapters/aws/parameters.ts';
+import { httpMirror } from '../../adapters/mirror/http-mirror.ts';
+import { systemClock } from '../../core/clock.ts';
+import { readEnvironment } from '../../core/function-environment.ts';
+import { stepHandler } from '../edge/step.ts';
+import { plan, planStep } from './plan.ts';
+
+const settings = readEnvironment('plan', process.env);
+const run = plan({
+  parameters: ssmParameters(new SSMClient()),
+  images: ec2Images(new EC2Client()),
+  mirror: httpMirror(pause),
+  artifacts: s3Artifacts(new S3Client(), settings.ARTIFACTS_BUCKET),
+  clock: systemClock,
+  settings,
+});
+
+export const handler = stepHandler(planStep, ({ input, execution }) => run(input, execution));

@@ -1,0 +1,236 @@
+import * as z from 'zod';
+import { type BuildState, buildState } from '../../core/build-state.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FactoryError, isErrorCode, runbookAnchor } from '../../core/errors.ts';
+import { expectedProperties } from '../../core/image-properties.ts';
+import { artifactKey } from '../../core/names.ts';
+import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { readWorkerConsole, type WorkerProgress } from '../../core/worker-console.ts';
+
+/** What a WaitFor… state waits for. */
+const awaited = z.enum(['worker-running', 'worker', 'snapshot', 'image']);
+type Awaited = z.output<typeof awaited>;
+
+const before = buildState
+  .pick({ worker: true, attached: true, snapshot: true, image: true, waiting: true })
+  .partial();
+
+export const waitStep = {
+  name: 'wait',
+  input: buildState.pick({ plan: true }).extend(before.shape),
+  output: buildState.pick({ waiting: true }).extend(buildState.pick({ report: true }).partial().shape),
+  options: z.object({ for: awaited }),
+};
+
+type WaitInput = z.output<typeof waitStep.input>;
+type WaitOutput = z.output<typeof waitStep.output>;
+type Waiting = BuildState['waiting'];
+
+interface WaitDependencies {
+  readonly instances: Instances;
+  readonly volumes: Volumes;
+  readonly snapshots: Snapshots;
+  readonly images: Images;
+  readonly artifacts: Artifacts;
+  readonly clock: Clock;
+}
+
+const MINUTE = 60_000;
+
+/** Instances start within two minutes or not at all; FreeBSD's slowest measured start was 24 s. */
+const RUNNING_LIMIT = 5 * MINUTE;
+/** A first snapshot of a few GB takes minutes; EBS promises nothing, and users saw hours for hundreds of GB. */
+const SNAPSHOT_LIMIT = 120 * MINUTE;
+/** An image is available seconds after RegisterImage. */
+const IMAGE_LIMIT = 15 * MINUTE;
+/** A worker prints progress every 30 s; GetConsoleOutput may lag by some minutes. */
+const SILENCE_LIMIT = 10 * MINUTE;
+/** The console of an ended instance may be posted late (GetConsoleOutput): six polls are 30 s. */
+const GONE_POLLS = 6;
+
+const fail = (
+  code: ConstructorParameters<typeof FactoryError>[0],
+  message: string,
+  remedy: string,
+): FactoryError => new FactoryError(code, { message, remedy });
+
+/** Looks once at what is awaited and says whether it is ready. The state machine sleeps between looks. */
+export const wait = (dependencies: WaitDependencies) => {
+  const { instances, volumes, snapshots, images, artifacts, clock } = dependencies;
+
+  const begin = (previous: Waiting | undefined): Waiting =>
+    previous && !previous.ready
+      ? previous
+      : { ready: false, since: clock.now(), goneFor: 0, seen: '', seenAt: clock.now() };
+
+  const look = (waiting: Waiting, seen: string): Waiting =>
+    seen === waiting.seen ? waiting : { ...waiting, seen, seenAt: clock.now() };
+
+  const withinLimit = (waiting: Waiting, limit: number, what: string): Waiting => {
+    if (clock.now() - waiting.since <= limit) return waiting;
+    throw fail(
+      'WaitTimedOut',
+      `${what} is still ${waiting.seen} after ${Math.round(limit / MINUTE)} minutes`,
+      'look at the resource in the EC2 console and at the AWS Health Dashboard; then build again.',
+    );
+  };
+
+  async function workerRunning({ worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
+    const { instanceId, volumeId } = required(worker, 'worker');
+    const [instance, volume] = [await instances.describe(instanceId), await volumes.describe(volumeId)];
+    if (volume?.state === 'error') {
+      throw fail(
+        'VolumeFailed',
+        `${volumeId} could not be created`,
+        'build again; if it recurs, see AWS Health.',
+      );
+    }
+    if (instance && !['pending', 'running'].includes(instance.state)) {
+      throw fail(
+        'WorkerDied',
+        `${instanceId} went to ${instance.state} while it started: ${instance.stateReason || 'no reason given'}`,
+        "see StateReason's code in the EC2 User Guide, Troubleshoot instance launch issues.",
+      );
+    }
+    const ready = instance?.state === 'running' && volume?.state === 'available';
+    const seen = look(waiting, `${instance?.state ?? 'unknown'} with volume ${volume?.state ?? 'unknown'}`);
+    return { waiting: withinLimit({ ...seen, ready }, RUNNING_LIMIT, instanceId) };
+  }
+
+  async function workerDone({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
+    const { instanceId, launchedAt } = required(worker, 'worker');
+    const instance = await instances.describe(instanceId);
+    const text = await instances.console(instanceId);
+    const progress = readWorkerConsole(text, plan.build);
+    const keep = () =>
+      artifacts.put(artifactKey(plan.build, 'console.log'), text, 'text/plain; charset=utf-8');
+    const { report } = progress;
+    if (report?.ok) {
+      await keep();
+      await artifacts.put(
+        artifactKey(plan.build, 'report.json'),
+        JSON.stringify(report, null, 2),
+        'application/json',
+      );
+      return { waiting: { ...waiting, ready: true, seen: 'report', seenAt: clock.now() }, report };
+    }
+    const failure = report
+      ? reportedFailure(report, progress)
+      : unreportedFailure(waiting, instance?.state, instance?.stateReason ?? '', launchedAt, plan, progress);
+    if (failure) {
+      await keep();
+      throw failure;
+    }
+    const gone = instance !== undefined && !['pending', 'running'].includes(instance.state);
+    const seen = look(waiting, progress.tail.at(-1) ?? '');
+    return { waiting: { ...seen, goneFor: gone ? waiting.goneFor + 1 : 0 } };
+  }
+
+  /** Why to give up on a worker that has not reported; undefined while there is hope. */
+  function unreportedFailure(
+    waiting: Waiting,
+    state: string | undefined,
+    stateReason: string,
+    launchedAt: number,
+    plan: BuildState['plan'],
+    progress: WorkerProgress,
+  ): FactoryError | undefined {
+    const during = `${progress.phase ? `during phase ${progress.phase}` : 'before its first phase'}`;
+    const last = `\nLast console lines:\n${progress.tail.join('\n') || '(none)'}`;
+    const remedy = `read the console log kept in the artifacts bucket under ${artifactKey(plan.build, 'console.log')}.`;
+    if (waiting.goneFor >= GONE_POLLS) {
+      return fail(
+        'WorkerDied',
+        `the worker ended (${state}: ${stateReason || 'no reason given'}) ${during}, without a report${last}`,
+        remedy,
+      );
+    }
+    if (clock.now() - launchedAt > plan.worker.secondsAllowed * 1000) {
+      return fail(
+        'WorkerTimedOut',
+        `the worker has not finished ${plan.worker.secondsAllowed} s after its launch; it is ${during}${last}`,
+        remedy,
+      );
+    }
+    if (progress.tail.at(-1) === waiting.seen && clock.now() - waiting.seenAt > SILENCE_LIMIT) {
+      return fail(
+        'WorkerSilent',
+        `the worker has printed nothing for ${SILENCE_LIMIT / MINUTE} minutes; it was ${during}${last}`,
+        remedy,
+      );
+    }
+    return undefined;
+  }
+
+  async function snapshotCompleted({ snapshot }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
+    const { snapshotId } = required(snapshot, 'snapshot');
+    const found = await snapshots.describe(snapshotId);
+    if (found?.state === 'error') {
+      throw fail(
+        'SnapshotFailed',
+        `${snapshotId} failed: ${found.stateMessage || 'no reason given'}`,
+        'build again.',
+      );
+    }
+    const seen = look(waiting, found?.state ?? 'unknown');
+    return {
+      waiting: withinLimit({ ...seen, ready: found?.state === 'completed' }, SNAPSHOT_LIMIT, snapshotId),
+    };
+  }
+
+  async function imageAvailable({ plan, snapshot, image }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
+    const { imageId } = required(image, 'image');
+    const { snapshotId } = required(snapshot, 'snapshot');
+    const found = await images.describe(imageId);
+    if (found && ['failed', 'error', 'invalid', 'deregistered', 'disabled'].includes(found.state)) {
+      throw fail(
+        'ImageFailed',
+        `${imageId} went to ${found.state}: ${found.stateReason || 'no reason given'}`,
+        'build again.',
+      );
+    }
+    if (found?.state === 'available') {
+      const wanted = expectedProperties({ ...plan.image, snapshotId, rootSizeGiB: plan.rootSizeGiB });
+      const wrong = Object.entries(wanted).filter(([key, value]) => found.properties[key] !== value);
+      if (wrong.length > 0) {
+        throw fail(
+          'ImageMismatch',
+          `${imageId} is not what was asked for:\n${wrong.map(([key, value]) => `- ${key} is ${found.properties[key] ?? 'absent'}, not ${value}`).join('\n')}`,
+          'report this: RegisterImage took the request and made something else of it.',
+        );
+      }
+    }
+    const seen = look(waiting, found?.state ?? 'unknown');
+    return { waiting: withinLimit({ ...seen, ready: found?.state === 'available' }, IMAGE_LIMIT, imageId) };
+  }
+
+  const looks = {
+    'worker-running': workerRunning,
+    worker: workerDone,
+    snapshot: snapshotCompleted,
+    image: imageAvailable,
+  } as const satisfies Record<Awaited, unknown>;
+
+  return (what: Awaited, state: WaitInput): Promise<WaitOutput> => looks[what](state, begin(state.waiting));
+};
+
+function reportedFailure(
+  report: Extract<WorkerProgress['report'], { ok: false }>,
+  progress: WorkerProgress,
+): FactoryError {
+  const code = isErrorCode(report.code) ? report.code : 'WorkerFailed';
+  const error = fail(
+    code,
+    `phase ${report.phase}: ${report.message}${code === report.code ? '' : ` (${report.code})`}\nLast console lines:\n${progress.tail.filter((line) => !line.includes('foundry-report:')).join('\n')}`,
+    report.remedy || `see ${runbookAnchor(code)}.`,
+  );
+  return error;
+}
+
+function required<T>(value: T | undefined, field: string): T {
+  if (value !== undefined) return value;
+  throw new FactoryError('InvalidState', {
+    message: `the state has no ${field}, which this wait is about`,
+    remedy: 'statemachines/ and the functions are of different versions: deploy again.',
+  });
+}
