@@ -9,7 +9,9 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 
 /**
  * client-ec2 keeps 3,400 schemas in one file with computed keys (`[_Name]: …`), which stop tree shaking.
- * Writing the literal instead lets esbuild drop every schema that no command of ours reaches.
+ * Writing the literal instead lets esbuild drop every schema that no command of ours reaches. Registering each service
+ * error keeps all their classes; unregistered, an error arrives as the service's base exception with the same `name`, which is
+ * all that our code and the state machine look at.
  */
 const literalSchemaKeys = {
   name: 'literal-schema-keys',
@@ -17,9 +19,11 @@ const literalSchemaKeys = {
     build.onLoad({ filter: /client-[\w-]+\/dist-es\/schemas\/schemas_\d+\.js$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
       const names = new Map([...text.matchAll(/^const (_\w+) = "([^"]*)";/gm)].map((m) => [m[1], m[2]]));
-      const contents = text.replace(/\[(_\w+)\]:/g, (whole, key) =>
-        names.has(key) ? `${JSON.stringify(names.get(key))}:` : whole,
-      );
+      const contents = text
+        .replace(/\[(_\w+)\]:/g, (whole, key) =>
+          names.has(key) ? `${JSON.stringify(names.get(key))}:` : whole,
+        )
+        .replace(/^n0_registry\.registerError\(.*\);$/gm, '');
       return { contents, loader: 'js' };
     });
   },

@@ -1,17 +1,18 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FactoryError } from './errors.ts';
 
-const instanceId = z.string().regex(/^i-[0-9a-f]+$/);
-const volumeId = z.string().regex(/^vol-[0-9a-f]+$/);
-const snapshotId = z.string().regex(/^snap-[0-9a-f]+$/);
-const imageId = z.string().regex(/^ami-[0-9a-f]+$/);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const instanceId = z.string().check(z.regex(/^i-[0-9a-f]+$/));
+const volumeId = z.string().check(z.regex(/^vol-[0-9a-f]+$/));
+const snapshotId = z.string().check(z.regex(/^snap-[0-9a-f]+$/));
+const imageId = z.string().check(z.regex(/^ami-[0-9a-f]+$/));
+const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 
 /** What the state machine carries from state to state. Reading it top to bottom is reading a build. */
 export const buildState = z.object({
   // Given by the caller.
-  recipe: z.unknown().meta({ description: 'A recipe as an object, or as YAML or JSON text.' }),
-  dryRun: z.boolean().default(false).meta({ description: 'Stop after Plan.' }),
+  recipe: z.unknown(),
+  /** Stop after Plan. */
+  dryRun: z._default(z.boolean(), false),
 
   // Added by Plan.
   plan: z.object({
@@ -20,11 +21,11 @@ export const buildState = z.object({
     contentDigest: sha256,
     release: z.string(),
     architecture: z.enum(['amd64', 'arm64']),
-    rootSizeGiB: z.number().int(),
+    rootSizeGiB: z.int(),
     worker: z.object({
       imageId,
-      instanceTypes: z.array(z.string()).min(1),
-      secondsAllowed: z.number().int(),
+      instanceTypes: z.array(z.string()).check(z.minLength(1)),
+      secondsAllowed: z.int(),
     }),
     job: z.object({ key: z.string(), sha256 }),
     image: z.object({
@@ -37,10 +38,8 @@ export const buildState = z.object({
       tags: z.record(z.string(), z.string()),
     }),
   }),
-  adopted: z
-    .object({ imageId, snapshotId })
-    .nullable()
-    .meta({ description: 'The image, when an earlier build already made it.' }),
+  /** The image, when an earlier build already made it. */
+  adopted: z.nullable(z.object({ imageId, snapshotId })),
 
   // Added by Launch.
   worker: z.object({
@@ -57,16 +56,20 @@ export const buildState = z.object({
   // Added by every WaitFor… state.
   waiting: z.object({
     ready: z.boolean(),
-    since: z.number().meta({ description: 'When this wait began, epoch milliseconds.' }),
-    goneFor: z.number().int().meta({ description: 'Polls since the worker ended without a report.' }),
-    seen: z.string().meta({ description: 'What was seen last: a state, or the last console line.' }),
-    seenAt: z.number().meta({ description: 'When that was first seen, epoch milliseconds.' }),
+    /** When this wait began, epoch milliseconds. */
+    since: z.number(),
+    /** Polls since the worker ended without a report. */
+    goneFor: z.int(),
+    /** What was seen last: a state, or the last console line. */
+    seen: z.string(),
+    /** When that was first seen, epoch milliseconds. */
+    seenAt: z.number(),
   }),
 
   // Added by WaitForWorker.
   report: z.looseObject({
     seconds: z.number(),
-    phases: z.array(z.object({ name: z.string(), seconds: z.number(), bytes: z.number().optional() })),
+    phases: z.array(z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) })),
   }),
 
   // Added by Snapshot.
@@ -91,7 +94,7 @@ export const executionSchema = z.object({ name: z.string(), arn: z.string(), sta
 export type Execution = z.output<typeof executionSchema>;
 
 /** Parses the slice of the state that a step declares. Throws `InvalidState` that names the fields. */
-export function parseSlice<T extends z.ZodType>(schema: T, value: unknown, step: string): z.output<T> {
+export function parseSlice<T extends z.ZodMiniType>(schema: T, value: unknown, step: string): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new FactoryError(

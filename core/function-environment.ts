@@ -1,31 +1,34 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FactoryError } from './errors.ts';
 
 /** A comma-separated list without empty members. */
-const list = z
-  .string()
-  .transform((text) => text.split(',').map((item) => item.trim()))
-  .pipe(z.array(z.string().min(1)).min(1));
+const list = z.pipe(
+  z.pipe(
+    z.string(),
+    z.transform((text: string) => text.split(',').map((item) => item.trim())),
+  ),
+  z.array(z.string().check(z.minLength(1))).check(z.minLength(1)),
+);
 
-const bucket = z.string().min(3);
+const bucket = z.string().check(z.minLength(3));
 
 /** The environment variables of each function; infra/ and local/ set exactly these. */
 export const functionEnvironment = {
   plan: z.object({
     ARTIFACTS_BUCKET: bucket,
     /** SSM parameter with the worker's AMI; {architecture} stands for amd64 or arm64. */
-    WORKER_IMAGE_PARAMETER: z.string().startsWith('/'),
+    WORKER_IMAGE_PARAMETER: z.string().check(z.startsWith('/')),
     WORKER_INSTANCE_TYPES_AMD64: list,
     WORKER_INSTANCE_TYPES_ARM64: list,
     /** Seconds from launch to report. */
-    WORKER_SECONDS: z.coerce.number().int().positive(),
+    WORKER_SECONDS: z.pipe(z.pipe(z.string(), z.transform(Number)), z.int().check(z.positive())),
   }),
   launch: z.object({
     ARTIFACTS_BUCKET: bucket,
     SUBNET_IDS: list,
-    SECURITY_GROUP_ID: z.string().startsWith('sg-'),
-    PAYLOAD_KEY: z.string().min(1),
-    PAYLOAD_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
+    SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
+    PAYLOAD_KEY: z.string().check(z.minLength(1)),
+    PAYLOAD_SHA256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   }),
   attach: z.object({}),
   wait: z.object({ ARTIFACTS_BUCKET: bucket }),

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { type Recipe, recipeDigest, releaseLabel } from './recipe.ts';
 
 /** Tag keys of everything the factory makes. IAM policies and the reaper rely on them. */
 export const tagKey = {
@@ -25,8 +24,8 @@ const SHORT = 12;
  * Name of the execution, and so of the build. Step Functions keeps a name for 90 days (StartExecution), so a
  * build that is tried again is attempt 2, 3, …
  */
-export function executionName(recipe: Recipe, attempt = 1): string {
-  const name = `${recipe.name}-${recipeDigest(recipe).slice(0, SHORT)}`;
+export function executionName(recipeName: string, recipeDigest: string, attempt = 1): string {
+  const name = `${recipeName}-${recipeDigest.slice(0, SHORT)}`;
   return attempt === 1 ? name : `${name}-${attempt}`;
 }
 
@@ -34,8 +33,16 @@ export function executionName(recipe: Recipe, attempt = 1): string {
  * Name of the AMI: what it is, then the digest of its content, so that two different images never share a name.
  * 3 to 128 characters out of letters, digits, space and ()[]./-'@_ (RegisterImage).
  */
-export const imageName = (recipe: Recipe, contentDigest: string): string =>
-  `${recipe.name} ${releaseLabel(recipe)}-${recipe.architecture} ${recipe.filesystem.toUpperCase()} ${contentDigest.slice(0, SHORT)}`;
+export const imageName = (
+  what: {
+    readonly name: string;
+    readonly release: string;
+    readonly architecture: string;
+    readonly filesystem: string;
+  },
+  contentDigest: string,
+): string =>
+  `${what.name} ${what.release}-${what.architecture} ${what.filesystem.toUpperCase()} ${contentDigest.slice(0, SHORT)}`;
 
 /** Client token of a create call: the same build asking for the same thing gets the same thing. At most 64 ASCII characters. */
 export const clientToken = (build: string, ...what: readonly string[]): string =>

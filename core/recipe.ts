@@ -1,130 +1,167 @@
 import { distance } from 'fastest-levenshtein';
-import { parseDocument } from 'yaml';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { digestOf, type Json } from './canonical-json.ts';
 import { FactoryError } from './errors.ts';
 
 const GIB = 1024 ** 3;
 
+const described = <T extends z.core.$ZodType>(schema: T, description: string): T => {
+  z.globalRegistry.add(schema, { description });
+  return schema;
+};
+
+const text = (pattern: RegExp, error: string) => z.string().check(z.regex(pattern, { error }));
+
 /** A URL that a FreeBSD worker's fetch(1) can read, without credentials that would end up in logs and tags. */
-const sourceUrl = z
-  .string()
-  .regex(/^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/, {
-    error: 'must be an http:// or https:// URL without user name, query or fragment',
-  })
-  .transform((url) => url.replace(/\/+$/, ''));
+const sourceUrl = z.pipe(
+  text(
+    /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/,
+    'must be an http:// or https:// URL without user name, query or fragment',
+  ),
+  z.transform((url: string) => url.replace(/\/+$/, '')),
+);
+
+const rootSize = z.pipe(
+  z.pipe(
+    z.union([z.number(), text(/^\d{1,9} ?GiB$/, 'must be like 10GiB')], {
+      error: 'must be a number of GiB: 10 or "10GiB"',
+    }),
+    z.transform((size: number | string) => (typeof size === 'number' ? size : Number.parseInt(size, 10))),
+  ),
+  z.number().check(
+    z.refine((size) => Number.isInteger(size), {
+      error: 'must be a whole number of GiB, as EBS volumes are',
+    }),
+    z.gte(1, { error: 'must be at least 1 GiB' }),
+    z.lte(16384, { error: 'must be at most 16384 GiB, the limit of a gp3 volume' }),
+  ),
+);
+
+const label = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
+
+const imageShape = {
+  description: described(
+    z.optional(
+      z
+        .string()
+        .check(
+          z.minLength(1, { error: 'must not be empty' }),
+          z.maxLength(255, { error: 'must be at most 255 characters, the limit of RegisterImage' }),
+          z.regex(/^[\x20-\x7e]*$/, { error: 'must be printable ASCII, as RegisterImage demands' }),
+        ),
+    ),
+    'Description of the AMI.',
+  ),
+  bootMode: described(
+    z.optional(z.enum(['uefi', 'uefi-preferred', 'legacy-bios'])),
+    'Default: uefi-preferred on amd64, uefi on arm64.',
+  ),
+  imdsV2Only: described(
+    z._default(z.boolean(), true),
+    'Instances of the image require IMDSv2 tokens (ImdsSupport v2.0).',
+  ),
+  tags: described(
+    z._default(
+      z
+        .record(
+          z.string(),
+          z.string().check(z.maxLength(256, { error: 'must be at most 256 characters, as AWS allows' })),
+        )
+        .check(
+          z.refine((tags) => Object.keys(tags).length <= 40, {
+            error: 'must have at most 40 entries: AWS allows 50 and the factory needs some',
+          }),
+          z.refine((tags) => Object.keys(tags).every((key) => key.length >= 1 && key.length <= 128), {
+            error: 'must have keys of 1 to 128 characters, as AWS allows',
+          }),
+          z.refine((tags) => !Object.keys(tags).some((key) => /^(aws:|ami-foundry:|Name$)/i.test(key)), {
+            error: 'must not have keys that begin with aws: or ami-foundry:, nor Name: they are taken',
+          }),
+        ),
+      {},
+    ),
+    'Tags of the AMI and its snapshot, beside those of the factory.',
+  ),
+};
 
 const recipeShape = {
-  name: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]$/, {
-      error: 'must be 2 to 40 characters: small letters, digits and inner hyphens',
-    })
-    .meta({
-      description: 'What the image is called; heads the AMI name, the execution name and out/<name>.raw.',
-    }),
-  release: z
-    .string()
-    .regex(/^[1-9]\d*\.\d+-(RELEASE|RC[1-9]\d*|BETA[1-9]\d*)$/, {
-      error: 'must be a FreeBSD release such as 15.1-RELEASE, 15.1-RC1 or 15.1-BETA2, without a patch level',
-    })
-    .optional()
-    .meta({ description: 'The FreeBSD release, as the directory on the mirror is called.' }),
-  source: sourceUrl.optional().meta({
-    description: 'A directory with a release of your own: MANIFEST and sets as FreeBSD lays them out.',
-  }),
-  mirrors: z
-    .array(sourceUrl)
-    .min(1, { error: 'must name at least one mirror, or be left out' })
-    .max(8, { error: 'must name at most 8 mirrors' })
-    .default(['https://download.freebsd.org'])
-    .meta({ description: 'Mirrors to try in order; each has the tree of download.freebsd.org.' }),
-  architecture: z
-    .enum(['amd64', 'arm64'])
-    .meta({ description: 'The machine the image is for: amd64 (x86_64 instances) or arm64 (Graviton).' }),
-  filesystem: z.enum(['ufs', 'zfs']).default('ufs').meta({ description: 'The root file system.' }),
-  rootSize: z
-    .union([z.number(), z.string().regex(/^\d+ ?GiB$/, { error: 'must be like 10GiB' })])
-    .transform((size) => (typeof size === 'number' ? size : Number.parseInt(size, 10)))
-    .pipe(
+  name: described(
+    text(
+      /^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]$/,
+      'must be 2 to 40 characters: small letters, digits and inner hyphens',
+    ),
+    'What the image is called; heads the AMI name, the execution name and out/<name>.raw.',
+  ),
+  release: described(
+    z.optional(
+      text(
+        /^[1-9]\d*\.\d+-(RELEASE|RC[1-9]\d*|BETA[1-9]\d*)$/,
+        'must be a FreeBSD release such as 15.1-RELEASE, 15.1-RC1 or 15.1-BETA2, without a patch level',
+      ),
+    ),
+    'The FreeBSD release, as the directory on the mirror is called.',
+  ),
+  source: described(
+    z.optional(sourceUrl),
+    'A directory with a release of your own: MANIFEST and sets as FreeBSD lays them out.',
+  ),
+  mirrors: described(
+    z._default(
       z
-        .number()
-        .int({ error: 'must be a whole number of GiB, as EBS volumes are' })
-        .min(1, { error: 'must be at least 1 GiB' })
-        .max(16384, { error: 'must be at most 16384 GiB, the limit of a gp3 volume' }),
-    )
-    .default(10)
-    .meta({
-      description:
-        'Size of the root volume in GiB: 10, or "10GiB". It can be launched larger, never smaller.',
-    }),
-  sets: z
-    .array(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, { error: 'must be the name of a set, such as base' }))
-    .default(['base', 'kernel'])
-    .refine((sets) => new Set(sets).size === sets.length, { error: 'must not name a set twice' })
-    .refine((sets) => ['base', 'kernel'].every((set) => sets.includes(set)), {
-      error: 'must contain base and kernel: nothing boots without them',
-    })
-    .meta({ description: "Distribution sets to extract, by the MANIFEST's names." }),
-  hostname: z
-    .string()
-    .regex(
-      /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/,
-      {
-        error: 'must be a host name (RFC 1123)',
-      },
-    )
-    .default('freebsd')
-    .meta({ description: 'hostname in rc.conf; DHCP may replace it.' }),
-  image: z
-    .strictObject({
-      description: z
-        .string()
-        .min(1)
-        .max(255, { error: 'must be at most 255 characters, the limit of RegisterImage' })
-        .optional()
-        .meta({ description: 'Description of the AMI.' }),
-      bootMode: z
-        .enum(['uefi', 'uefi-preferred', 'legacy-bios'])
-        .optional()
-        .meta({ description: 'Default: uefi-preferred on amd64, uefi on arm64.' }),
-      imdsV2Only: z
-        .boolean()
-        .default(true)
-        .meta({ description: 'Instances of the image require IMDSv2 tokens (ImdsSupport v2.0).' }),
-      tags: z
-        .record(
-          z
-            .string()
-            .min(1)
-            .max(128)
-            .regex(/^(?!aws:|ami-foundry:)/i, { error: 'must not begin with aws: or ami-foundry:' }),
-          z.string().max(256),
-        )
-        .refine((tags) => Object.keys(tags).length <= 40, {
-          error: 'must have at most 40 entries: AWS allows 50 and the factory needs some',
-        })
-        .default({})
-        .meta({ description: 'Tags of the AMI and its snapshot, beside those of the factory.' }),
-    })
-    .prefault({})
-    .meta({ description: 'Settings of the AMI.' }),
+        .array(sourceUrl)
+        .check(
+          z.minLength(1, { error: 'must name at least one mirror, or be left out' }),
+          z.maxLength(8, { error: 'must name at most 8 mirrors' }),
+        ),
+      ['https://download.freebsd.org'],
+    ),
+    'Mirrors to try in order; each has the tree of download.freebsd.org.',
+  ),
+  architecture: described(
+    z.enum(['amd64', 'arm64']),
+    'The machine the image is for: amd64 (x86_64 instances) or arm64 (Graviton).',
+  ),
+  filesystem: described(z._default(z.enum(['ufs', 'zfs']), 'ufs'), 'The root file system.'),
+  rootSize: described(
+    z._default(rootSize, 10),
+    'Size of the root volume in GiB: 10, or "10GiB". It can be launched larger, never smaller.',
+  ),
+  sets: described(
+    z._default(
+      z.array(text(/^[a-z][a-z0-9_-]{0,31}$/, 'must be the name of a set, such as base')).check(
+        z.refine((sets) => new Set(sets).size === sets.length, { error: 'must not name a set twice' }),
+        z.refine((sets) => ['base', 'kernel'].every((set) => sets.includes(set)), {
+          error: 'must contain base and kernel: nothing boots without them',
+        }),
+      ),
+      ['base', 'kernel'],
+    ),
+    "Distribution sets to extract, by the MANIFEST's names.",
+  ),
+  hostname: described(
+    z._default(
+      text(new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`), 'must be a host name (RFC 1123)'),
+      'freebsd',
+    ),
+    'hostname in rc.conf; DHCP may replace it.',
+  ),
+  image: described(z.prefault(z.strictObject(imageShape), {}), 'Settings of the AMI.'),
 };
 
 /** The recipe: what a caller writes. Every key is described; unknown keys are errors. */
-export const recipeSchema = z
-  .strictObject(recipeShape)
-  .refine((recipe) => recipe.release !== undefined || recipe.source !== undefined, {
+export const recipeSchema = z.strictObject(recipeShape).check(
+  z.refine((recipe) => recipe.release !== undefined || recipe.source !== undefined, {
     path: ['release'],
     error: 'is missing: say which release (15.1-RELEASE) or give a source URL',
-  })
-  .refine(
+  }),
+  z.refine(
     (recipe) => !(recipe.architecture === 'arm64' && /bios|preferred/.test(recipe.image.bootMode ?? '')),
     {
       path: ['image', 'bootMode'],
       error: 'must be uefi on arm64: Graviton has no BIOS',
     },
-  );
+  ),
+);
 
 export type Recipe = z.output<typeof recipeSchema>;
 
@@ -136,12 +173,8 @@ export const rootSizeBytes = (recipe: Recipe): number => recipe.rootSize * GIB;
 /** SHA-256 of the parsed recipe with its defaults: two spellings of one wish have one digest. */
 export const recipeDigest = (recipe: Recipe): string => digestOf(recipe as unknown as Json);
 
-/**
- * Reads a recipe from YAML or JSON text, or takes an object that already was JSON.
- * Throws `InvalidRecipe` that lists every problem with its field, at once.
- */
-export function parseRecipe(source: unknown, where = 'recipe'): Recipe {
-  const value = typeof source === 'string' ? parseText(source, where) : source;
+/** Takes a recipe as a value. Throws `InvalidRecipe` that lists every problem with its field, at once. */
+export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {
   const result = recipeSchema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap(describeIssue);
@@ -153,22 +186,6 @@ export function parseRecipe(source: unknown, where = 'recipe'): Recipe {
     },
     { cause: result.error },
   );
-}
-
-function parseText(text: string, where: string): unknown {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => `- ${error.message.split('\n')[0]?.replace(/:$/, '')}`);
-    throw new FactoryError(
-      'InvalidRecipe',
-      {
-        message: `${where} is not well-formed YAML or JSON:\n${problems.join('\n')}`,
-        remedy: 'correct the syntax at the lines named above.',
-      },
-      { cause: document.errors[0] },
-    );
-  }
-  return document.toJS({ maxAliasCount: 100 });
 }
 
 type Issue = z.core.$ZodIssue;
@@ -198,7 +215,7 @@ function describeIssue(issue: Issue): string[] {
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path.length === 0) return Object.keys(recipeShape);
-  return path[0] === 'image' ? Object.keys(recipeShape.image.unwrap().shape) : [];
+  return path[0] === 'image' ? Object.keys(imageShape) : [];
 }
 
 function nearest(key: string, known: readonly string[]): string | undefined {

@@ -1,6 +1,6 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
-const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.number().optional() });
+const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) });
 
 /** The worker's last word: docs/architecture.md, "Contract: worker". Unknown members are kept for the record. */
 export const workerReportSchema = z.discriminatedUnion('ok', [

@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import middy from '@middy/core';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type Execution, executionSchema, parseSlice } from '../../core/build-state.ts';
 
 const logger = new Logger({ serviceName: 'ami-foundry' });
@@ -9,8 +9,8 @@ const logger = new Logger({ serviceName: 'ami-foundry' });
 const callSchema = z.object({
   input: z.unknown(),
   execution: executionSchema,
-  retryCount: z.number().int().default(0),
-  options: z.unknown().default({}),
+  retryCount: z._default(z.int(), 0),
+  options: z._default(z.unknown(), {}),
 });
 
 export interface StepCall<Input, Options> {
@@ -49,7 +49,11 @@ const stepLog = (step: string): middy.MiddlewareObj<unknown> => {
 };
 
 /** The middy stack of a step: parse its slice of the state, run, parse what it adds. Errors keep their name: it is the code. */
-export function stepHandler<In extends z.ZodType, Out extends z.ZodType, Options extends z.ZodType>(
+export function stepHandler<
+  In extends z.ZodMiniType,
+  Out extends z.ZodMiniType,
+  Options extends z.ZodMiniType,
+>(
   { name, input, output, options }: StepDeclaration<In, Out, Options>,
   run: (call: StepCall<z.output<In>, z.output<Options>>) => Promise<z.input<Out>>,
 ) {

@@ -1,12 +1,12 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Volumes } from '../../core/ports.ts';
 
 export const attachStep = {
   name: 'attach',
-  input: buildState.pick({ worker: true }),
-  output: buildState.pick({ attached: true }),
+  input: z.pick(buildState, { worker: true }),
+  output: z.pick(buildState, { attached: true }),
   options: z.object({}),
 };
 

@@ -1,12 +1,12 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { buildState, type Execution } from '../../core/build-state.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
 
 export const cleanUpStep = {
   name: 'clean-up',
-  input: buildState.pick({ worker: true, snapshot: true }).partial(),
-  output: buildState.pick({ cleaned: true }),
+  input: z.partial(z.pick(buildState, { worker: true, snapshot: true })),
+  output: z.pick(buildState, { cleaned: true }),
   options: z.object({ outcome: z.enum(['succeeded', 'failed']) }),
 };
 

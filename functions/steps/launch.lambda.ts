@@ -1,5 +1,4 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
-import { S3Client } from '@aws-sdk/client-s3';
 import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Network } from '../../adapters/aws/network.ts';
@@ -16,7 +15,7 @@ const run = launch({
   instances: ec2Instances(ec2),
   volumes: ec2Volumes(ec2),
   network: ec2Network(ec2),
-  artifacts: s3Artifacts(new S3Client(), settings.ARTIFACTS_BUCKET),
+  artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
   clock: systemClock,
   settings: { ...settings, bootstrap },
 });

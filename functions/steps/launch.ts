@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
@@ -9,8 +9,8 @@ import { renderUserData } from '../../core/user-data.ts';
 
 export const launchStep = {
   name: 'launch',
-  input: buildState.pick({ plan: true }),
-  output: buildState.pick({ worker: true }),
+  input: z.pick(buildState, { plan: true }),
+  output: z.pick(buildState, { worker: true }),
   options: z.object({}),
 };
 

@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { EC2Client } from '@aws-sdk/client-ec2';
-import { S3Client } from '@aws-sdk/client-s3';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
@@ -16,7 +15,7 @@ const run = plan({
   parameters: ssmParameters(new SSMClient()),
   images: ec2Images(new EC2Client()),
   mirror: httpMirror(pause),
-  artifacts: s3Artifacts(new S3Client(), settings.ARTIFACTS_BUCKET),
+  artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
   clock: systemClock,
   settings,
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState, type Execution } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { partitions } from '../../core/disk-layout.ts';
@@ -15,8 +15,8 @@ import { systemFiles } from '../../core/system-files.ts';
 
 export const planStep = {
   name: 'plan',
-  input: buildState.pick({ recipe: true, dryRun: true }),
-  output: buildState.pick({ dryRun: true, plan: true, adopted: true }),
+  input: z.pick(buildState, { recipe: true, dryRun: true }),
+  output: z.pick(buildState, { dryRun: true, plan: true, adopted: true }),
   options: z.object({}),
 };
 
@@ -74,7 +74,7 @@ export const plan =
     const jobKey = artifactKey(build, 'job');
     await artifacts.put(jobKey, jobText, 'text/plain; charset=utf-8');
 
-    const name = imageName(recipe, content);
+    const name = imageName({ ...recipe, release: releaseLabel(recipe) }, content);
     return {
       dryRun: input.dryRun,
       plan: {

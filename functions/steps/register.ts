@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
@@ -7,8 +7,8 @@ import type { Images } from '../../core/ports.ts';
 
 export const registerStep = {
   name: 'register',
-  input: buildState.pick({ plan: true, snapshot: true }),
-  output: buildState.pick({ image: true }),
+  input: z.pick(buildState, { plan: true, snapshot: true }),
+  output: z.pick(buildState, { image: true }),
   options: z.object({}),
 };
 

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
@@ -7,8 +7,8 @@ import type { Snapshots, Volumes } from '../../core/ports.ts';
 
 export const snapshotStep = {
   name: 'snapshot',
-  input: buildState.pick({ plan: true, worker: true }),
-  output: buildState.pick({ snapshot: true }),
+  input: z.pick(buildState, { plan: true, worker: true }),
+  output: z.pick(buildState, { snapshot: true }),
   options: z.object({}),
 };
 

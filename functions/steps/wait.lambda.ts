@@ -1,5 +1,4 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
-import { S3Client } from '@aws-sdk/client-s3';
 import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
@@ -16,7 +15,7 @@ const run = wait({
   volumes: ec2Volumes(ec2),
   snapshots: ec2Snapshots(ec2),
   images: ec2Images(ec2),
-  artifacts: s3Artifacts(new S3Client(), readEnvironment('wait', process.env).ARTIFACTS_BUCKET),
+  artifacts: s3Artifacts(process.env, readEnvironment('wait', process.env).ARTIFACTS_BUCKET),
   clock: systemClock,
 });
 

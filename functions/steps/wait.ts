@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError, isErrorCode, runbookAnchor } from '../../core/errors.ts';
@@ -11,14 +11,17 @@ import { readWorkerConsole, type WorkerProgress } from '../../core/worker-consol
 const awaited = z.enum(['worker-running', 'worker', 'snapshot', 'image']);
 type Awaited = z.output<typeof awaited>;
 
-const before = buildState
-  .pick({ worker: true, attached: true, snapshot: true, image: true, waiting: true })
-  .partial();
+const before = z.partial(
+  z.pick(buildState, { worker: true, attached: true, snapshot: true, image: true, waiting: true }),
+);
 
 export const waitStep = {
   name: 'wait',
-  input: buildState.pick({ plan: true }).extend(before.shape),
-  output: buildState.pick({ waiting: true }).extend(buildState.pick({ report: true }).partial().shape),
+  input: z.extend(z.pick(buildState, { plan: true }), before.shape),
+  output: z.extend(
+    z.pick(buildState, { waiting: true }),
+    z.partial(z.pick(buildState, { report: true })).shape,
+  ),
   options: z.object({ for: awaited }),
 };
 
