@@ -1,0 +1,56 @@
+# preflight: everything that can be known to be wrong before anything is made.
+
+# How long the target may take to appear: it is attached after the worker has reached "running".
+preflight_disk_seconds=300
+
+preflight_check() { :; }
+
+preflight_run() {
+	if [ "${job_filesystem}" != ufs ]; then
+		fail UnsupportedOnPlatform "the worker cannot make a ${job_filesystem} root on ${platform}" 'choose the file system ufs'
+	fi
+	platform_check
+	: >"${state}/tools.missing"
+	for _name in ${phases}; do
+		"${_name}_check"
+	done
+	if [ -s "${state}/tools.missing" ]; then
+		fail ToolMissing "missing on this machine: $(sort -u "${state}/tools.missing" | tr '\n' ' ')" \
+			'start the worker from an image that has these, or install them'
+	fi
+	_preflight_disk
+}
+
+# need_tool(name, package): for a phase's _check. All that is missing is reported at once.
+need_tool() {
+	if ! command -v "$1" >/dev/null 2>&1; then
+		printf '%s%s\n' "$1" "${2:+ (package $2)}" >>"${state}/tools.missing"
+	fi
+}
+
+_preflight_disk() {
+	_preflight_waited=0
+	while :; do
+		disk=$(platform_find_disk)
+		[ -z "${disk}" ] || break
+		if [ "${_preflight_waited}" -ge "${preflight_disk_seconds}" ]; then
+			fail TargetDiskMissing "no disk of volume ${volume} appeared within ${preflight_disk_seconds} seconds" \
+				'the volume must be attached to this instance; only NVMe disks (Nitro instance types) tell their volume id'
+		fi
+		sleep 1
+		_preflight_waited=$((_preflight_waited + 1))
+	done
+	_preflight_use=$(platform_disk_use "${disk}")
+	if [ -n "${_preflight_use}" ]; then
+		fail WriteFailed "the disk ${disk} of volume ${volume} is in use: ${_preflight_use}" \
+			'the target must be a volume of its own; nothing was written'
+	fi
+	_preflight_size=$(platform_disk_size "${disk}")
+	if [ "${_preflight_size}" -lt "${job_disk_size}" ]; then
+		fail VolumeTooSmall "volume ${volume} has ${_preflight_size} bytes, the image needs ${job_disk_size}" \
+			'make the volume as large as the image'
+	fi
+	printf '%s\n' "${disk}" >"${state}/disk"
+}
+
+preflight_undo() { :; }

@@ -1,0 +1,156 @@
+# fetch: the sets, from the mirrors in order. A set counts only once its SHA-256 is the job's; every other outcome leads to
+# the next mirror, and what one mirror did is told apart from what all of them did.
+
+# Rounds over all mirrors, with the seconds of rest after each: a mirror that is restarting is back by then.
+fetch_rests='1 3 0'
+# Requests to one mirror for one set in a round, while each brings bytes that the one before did not.
+fetch_requests=6
+
+fetch_check() { :; }
+
+fetch_run() {
+	mkdir "${sets:?}"
+	_fetch_sum=0
+	_fetch_n=0
+	while [ "${_fetch_n}" -lt "${job_sets}" ]; do
+		_fetch_n=$((_fetch_n + 1))
+		job_get "set.${_fetch_n}.file"
+		_fetch_name=${value}
+		job_get "set.${_fetch_n}.sha256"
+		_fetch_wanted=${value}
+		_fetch_file=${sets}/${_fetch_n}.txz
+		progress_of file "${_fetch_file}" 0
+		_fetch_set
+		_fetch_sum=$((_fetch_sum + $(size_of "${_fetch_file}")))
+	done
+	phase_bytes "${_fetch_sum}"
+}
+
+# Gets ${_fetch_name} into ${_fetch_file} or fails.
+_fetch_set() {
+	_fetch_given_up=' '
+	_fetch_seen=' '
+	_fetch_notes=
+	for _fetch_rest in ${fetch_rests}; do
+		_fetch_mirror=0
+		while [ "${_fetch_mirror}" -lt "${job_mirrors}" ]; do
+			_fetch_mirror=$((_fetch_mirror + 1))
+			case ${_fetch_given_up} in *" ${_fetch_mirror} "*) continue ;; esac
+			job_get "mirror.${_fetch_mirror}"
+			_fetch_url=${value}/${_fetch_name}
+			_fetch_from_mirror
+			[ "${_fetch_outcome}" != complete ] || return 0
+			rm -f "${_fetch_file:?}"
+			_fetch_seen="${_fetch_seen}${_fetch_outcome} "
+			_fetch_notes="${_fetch_notes}${_fetch_notes:+; }${_fetch_url}: ${_fetch_detail}"
+			# Asking again does not change these.
+			case ${_fetch_outcome} in
+			missing | mismatch) _fetch_given_up="${_fetch_given_up}${_fetch_mirror} " ;;
+			esac
+		done
+		# shellcheck disable=SC2086 # a list of words
+		set -- ${_fetch_given_up}
+		[ $# -lt "${job_mirrors}" ] || break
+		sleep "${_fetch_rest}"
+	done
+	case ${_fetch_seen} in
+	*' mismatch '*)
+		fail SetChecksumMismatch "${_fetch_name} is not what the MANIFEST says, expected SHA-256 ${_fetch_wanted}; ${_fetch_notes}" \
+			'a mirror or proxy serves something else or an older file: name another mirror'
+		;;
+	*' truncated '*)
+		fail SetTruncated "${_fetch_name} ended early on every try; ${_fetch_notes}" 'try again later or name another mirror'
+		;;
+	*' missing '*)
+		fail SetNotFound "${_fetch_name} is on no mirror; ${_fetch_notes}" \
+			'check release and architecture; old releases move to the archive mirror'
+		;;
+	esac
+	fail MirrorUnreachable "no mirror answered for ${_fetch_name}; ${_fetch_notes}" \
+		"check the mirrors' names and that the worker's subnet reaches them"
+}
+
+# One mirror's turn: sets ${_fetch_outcome} to complete, mismatch, truncated, missing or unreachable, and ${_fetch_detail}.
+_fetch_from_mirror() {
+	_fetch_requests=0
+	_fetch_had=0
+	while [ "${_fetch_requests}" -lt "${fetch_requests}" ]; do
+		_fetch_requests=$((_fetch_requests + 1))
+		[ "${_fetch_requests}" -eq 1 ] || sleep 1
+		_fetch_resumed=
+		if [ -s "${_fetch_file}" ]; then
+			_fetch_resumed=yes
+			_fetch_status=0
+			platform_resume "${_fetch_url}" "${_fetch_file}" 2>"${state}/fetch.stderr" || _fetch_status=$?
+			platform_sha256 <"${_fetch_file}" >"${state}/fetch.sha256"
+		else
+			_fetch_stream
+		fi
+		read -r _fetch_sha256 <"${state}/fetch.sha256"
+		_fetch_size=$(size_of "${_fetch_file}")
+		# Whatever the tool said: these are the bytes.
+		if [ "${_fetch_sha256}" = "${_fetch_wanted}" ]; then
+			_fetch_outcome=complete
+			return 0
+		fi
+		# Sets ${_fetch_verdict} and ${_fetch_detail} from the tool's status and words.
+		platform_fetch_verdict "${_fetch_status}" "${_fetch_size}"
+		case ${_fetch_verdict} in
+		complete)
+			# The two halves may be of two files: once more, whole.
+			if [ -n "${_fetch_resumed}" ]; then
+				rm -f "${_fetch_file:?}"
+				_fetch_had=0
+				continue
+			fi
+			_fetch_outcome=mismatch
+			_fetch_detail="got ${_fetch_size} bytes with SHA-256 ${_fetch_sha256}$(_fetch_guess)"
+			return 0
+			;;
+		no-ranges)
+			rm -f "${_fetch_file:?}"
+			_fetch_had=0
+			continue
+			;;
+		truncated)
+			if [ "${_fetch_size}" -gt "${_fetch_had}" ]; then
+				_fetch_had=${_fetch_size}
+				_fetch_outcome=truncated
+				continue
+			fi
+			;;
+		esac
+		_fetch_outcome=${_fetch_verdict}
+		return 0
+	done
+	_fetch_outcome=truncated
+}
+
+# The whole set in one request, hashed while it comes in.
+_fetch_stream() {
+	rm -f "${state:?}/fetch.full"
+	{
+		_fetch_status=0
+		platform_stream "${_fetch_url}" 2>"${state}/fetch.stderr" || _fetch_status=$?
+		printf '%s\n' "${_fetch_status}" >"${state}/fetch.status"
+	} | {
+		tee -- "${_fetch_file}" || : >"${state}/fetch.full"
+	} | platform_sha256 >"${state}/fetch.sha256"
+	if [ -e "${state}/fetch.full" ]; then
+		fail WorkerFailed "${_fetch_file} cannot be written: $(tail -n 1 "${state}/fetch.stderr")" 'give the worker a larger root volume'
+	fi
+	read -r _fetch_status <"${state}/fetch.status"
+}
+
+# A captive portal or a mirror's "moved" page comes with status 200.
+_fetch_guess() {
+	case $(head -c 6 "${_fetch_file}" | od -An -tx1 | tr -d ' \n') in
+	fd377a585a00) ;;
+	3c*) printf ': it is a web page, not an xz archive' ;;
+	*) printf ': it is not an xz archive' ;;
+	esac
+}
+
+fetch_undo() {
+	rm -rf "${sets:?}"
+}

@@ -1,0 +1,7 @@
+# packages: nothing yet; a job cannot ask for any.
+
+packages_check() { :; }
+
+packages_run() { :; }
+
+packages_undo() { :; }

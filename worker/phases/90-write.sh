@@ -1,0 +1,78 @@
+# write: the partition table and boot code, then the parts of the images that hold data. A fresh volume reads as zeroes, and
+# so does a hole: only holes are skipped, never blocks that merely contain zeroes.
+#
+# ${state}/ranges has a line for each part written: `partition offset bytes file`, offset in MiB within partition and file.
+# ${state}/written: bytes, and the SHA-256 over all parts in that order, as the files have them.
+
+write_check() { :; }
+
+write_run() {
+	read -r disk <"${state}/disk"
+	: >"${state}/ranges"
+	_write_boot_code
+	platform_partition "${disk}"
+	_write_ranges efi "${images}/esp.img"
+	_write_ranges freebsd-ufs "${images}/root.img"
+	_write_total=$(awk '{ sum += $3 } END { printf "%.0f", sum }' "${state}/ranges")
+	printf '0\n' >"${state}/write.count"
+	progress_of count "${state}/write.count" "${_write_total}"
+
+	# Hashed beside the copying: the cache serves the second reader, and dd stays a plain copy from file to disk.
+	(_write_source | platform_sha256 >"${state}/write.sha256") &
+	_write_hash=$!
+	_write_done=0
+	while read -r _write_index _write_offset _write_bytes _write_file; do
+		platform_partition_at "${_write_index}"
+		if [ "${_write_file}" != "${state}/gptboot" ]; then
+			dd if="${_write_file}" of="${target_device}" bs=1048576 skip="${_write_offset}" \
+				seek=$((target_start + _write_offset)) count=$(((_write_bytes + 1048575) / 1048576)) conv=notrunc 2>"${state}/dd.stderr" ||
+				write_failed "$(tail -n 1 "${state}/dd.stderr")"
+		fi
+		_write_done=$((_write_done + _write_bytes))
+		printf '%s\n' "${_write_done}" >"${state}/write.count"
+	done <"${state}/ranges"
+	platform_flush "${disk}" || write_failed 'the data could not be flushed'
+	wait "${_write_hash}"
+	read -r _write_sha256 <"${state}/write.sha256"
+	printf '%s %s\n' "${_write_total}" "${_write_sha256}" >"${state}/written"
+	phase_bytes "${_write_total}"
+}
+
+# The loader that BIOS starts lies in a partition of its own, without a file system. It is the target's, not the worker's.
+_write_boot_code() {
+	layout_of freebsd-boot || return 0
+	for _write_file in pmbr gptboot; do
+		[ -f "${tree}/boot/${_write_file}" ] || fail LoaderMissing "boot/${_write_file} is not in the release" 'the sets must contain base'
+		cp -- "${tree}/boot/${_write_file}" "${state}/${_write_file}"
+	done
+	_write_bytes=$(size_of "${state}/gptboot")
+	if [ "${_write_bytes}" -gt "${part_size}" ]; then
+		fail WriteFailed "gptboot has ${_write_bytes} bytes, its partition ${part_size}" 'make the freebsd-boot partition larger'
+	fi
+	printf '%s 0 %s %s\n' "${part_index}" "${_write_bytes}" "${state}/gptboot" >>"${state}/ranges"
+}
+
+_write_ranges() {
+	layout_of "$1" || return 0
+	_write_size=$(size_of "$2")
+	extents_of "$2" >"${state}/extents"
+	awk -v part="${part_index}" -v size="${_write_size}" -v file="$2" '{
+		bytes = $2 * 1048576
+		if (($1 + $2) * 1048576 > size) bytes = size - $1 * 1048576
+		printf "%d %d %.0f %s\n", part, $1, bytes, file
+	}' "${state}/extents" >>"${state}/ranges"
+}
+
+_write_source() {
+	while read -r _source_index _source_offset _source_bytes _source_file; do
+		dd if="${_source_file}" bs=1048576 skip="${_source_offset}" count=$(((_source_bytes + 1048575) / 1048576)) 2>/dev/null |
+			head -c "${_source_bytes}"
+	done <"${state}/ranges"
+}
+
+# write_failed(message): also for the platform layers.
+write_failed() {
+	fail WriteFailed "$1" 'the volume may have been detached; the lines above tell what the tool said'
+}
+
+write_undo() { :; }
