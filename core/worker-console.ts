@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import * as z from 'zod/mini';
 
 const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) });
@@ -36,15 +37,12 @@ export interface WorkerProgress {
 /** Lines of a console that a cause shows: enough for a panic's trace, and far below a cause's 32 KiB. */
 const TAIL_LINES = 20;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ECMA-48 control sequences begin with ESC.
-const controlSequence = /\x1b\[[0-?]*[ -/]*[@-~]/g;
-
 /**
  * Reads a serial console: possibly cut at the front (GetConsoleOutput keeps 64 KB), with CRLF, colour codes and kernel
  * messages between and inside the worker's lines. A report line that does not parse is noise; the last good one counts.
  */
 export function readWorkerConsole(text: string, build: string): WorkerProgress {
-  const lines = text.replace(controlSequence, '').split(/\r*\n/);
+  const lines = stripVTControlCharacters(text).split(/\r*\n/);
   let phase: string | undefined;
   let report: WorkerReport | undefined;
   for (const line of lines) {
