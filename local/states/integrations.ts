@@ -1,0 +1,230 @@
+/**
+ * What a Task state can call. Two optimized integrations, and `aws-sdk:*` where the local cloud was given a handler.
+ * @see https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Json, JsonObject } from './definition.ts';
+import { StatesError } from './errors.ts';
+import type { TaskTokens } from './tokens.ts';
+
+/** `arn:aws:states:::lambda:invoke.waitForTaskToken`, taken apart. */
+export interface Resource {
+  sdk: boolean;
+  service: string;
+  action: string;
+  pattern: 'request' | 'waitForTaskToken' | 'sync:2';
+  /** As history names them: `lambda` or `aws-sdk:ec2`, `invoke` or `startExecution.sync:2`. */
+  resourceType: string;
+  resource: string;
+}
+
+const ARN = /^arn:aws:states:::(aws-sdk:)?([A-Za-z0-9]+):([A-Za-z0-9]+)(?:\.(waitForTaskToken|sync:2))?$/;
+
+export function parseResource(arn: string): Resource | undefined {
+  const [, sdk, service, action, pattern] = ARN.exec(arn) ?? [];
+  if (service === undefined || action === undefined) return undefined;
+  return {
+    sdk: sdk !== undefined,
+    service,
+    action,
+    pattern: (pattern ?? 'request') as Resource['pattern'],
+    resourceType: `${sdk ?? ''}${service}`,
+    resource: pattern === undefined ? action : `${action}.${pattern}`,
+  };
+}
+
+/** The optimized integrations here, with the members that their Arguments may have. */
+const OPTIMIZED = new Map<string, { patterns: Resource['pattern'][]; members: string[] }>([
+  // InvocationType, Qualifier, ClientContext and LogType exist on AWS: none of our state machines uses them.
+  ['lambda:invoke', { patterns: ['request', 'waitForTaskToken'], members: ['FunctionName', 'Payload'] }],
+  ['states:startExecution', { patterns: ['sync:2'], members: ['StateMachineArn', 'Input', 'Name'] }],
+]);
+
+export function isSupported(resource: Resource, sdkHandler: boolean): boolean {
+  if (resource.sdk) return sdkHandler && resource.pattern !== 'sync:2';
+  return (
+    OPTIMIZED.get(`${resource.service}:${resource.action}`)?.patterns.includes(resource.pattern) ?? false
+  );
+}
+
+/** The first member of Arguments that the integration here does not know; undefined when all are known. */
+export function unknownArgument(resource: Resource, args: Json | undefined): string | undefined {
+  if (
+    resource.sdk ||
+    args === undefined ||
+    args === null ||
+    typeof args !== 'object' ||
+    Array.isArray(args)
+  ) {
+    return undefined;
+  }
+  const members = OPTIMIZED.get(`${resource.service}:${resource.action}`)?.members ?? [];
+  return Object.keys(args).find((member) => !members.includes(member));
+}
+
+/** A Lambda function's answer: the payload is `{ errorType, errorMessage, trace }` when `functionError` is there. */
+export interface InvokeResult {
+  payload: unknown;
+  functionError?: string;
+}
+
+export type Invoke = (
+  functionNameOrArn: string,
+  payload: unknown,
+  signal: AbortSignal,
+) => Promise<InvokeResult>;
+
+export type CallSdk = (service: string, action: string, args: Json, signal: AbortSignal) => Promise<Json>;
+
+/** What `startExecution.sync:2` needs of the service. */
+export interface ChildExecutions {
+  start(args: JsonObject): Promise<{ executionArn: string; startDate: number }>;
+  /** DescribeExecution's answer (dates in epoch seconds), once the execution has ended. */
+  ended(executionArn: string): Promise<JsonObject>;
+  stop(executionArn: string): Promise<void>;
+}
+
+export interface Integrations {
+  readonly invoke: Invoke;
+  readonly callSdk: CallSdk | undefined;
+  readonly tokens: TaskTokens;
+  readonly children: ChildExecutions;
+}
+
+/** Makes the request: its answer is the task's result, or what TaskSubmitted records for the waiting patterns. */
+export async function request(
+  { invoke, callSdk, children }: Integrations,
+  resource: Resource,
+  args: Json,
+  signal: AbortSignal,
+): Promise<Json> {
+  if (resource.sdk) {
+    if (callSdk === undefined)
+      throw new StatesError('States.Runtime', `no handler for ${resource.resourceType}`);
+    return callSdk(resource.service, resource.action, args, signal);
+  }
+  const members = objectOf(args);
+  if (resource.service === 'lambda') return invokeLambda(invoke, members, signal);
+  return startChild(children, members);
+}
+
+/** The rest of a `.sync:2` request: waits until what was submitted has ended. */
+export async function completion(
+  { children }: Integrations,
+  submitted: Json,
+  signal: AbortSignal,
+): Promise<Json> {
+  const executionArn = String(objectOf(submitted).ExecutionArn);
+  // "If a task using this (.sync) service integration pattern is aborted, and Step Functions is unable to cancel the task…":
+  // it does try, and here it can.
+  const stop = () => void children.stop(executionArn);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const ended = await children.ended(executionArn);
+    const description = capitalised(ended);
+    if (ended.status !== 'SUCCEEDED') {
+      throw new StatesError('States.TaskFailed', JSON.stringify(description));
+    }
+    // ".sync:2 returns JSON in Output, where .sync returns a string."
+    return { ...description, Output: JSON.parse(String(ended.output)) as Json };
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+async function invokeLambda(invoke: Invoke, args: JsonObject, signal: AbortSignal): Promise<Json> {
+  const { FunctionName: name, Payload: payload = {} } = args;
+  if (typeof name !== 'string') {
+    throw new StatesError('States.Runtime', "The field 'FunctionName' of the Arguments must be a string.");
+  }
+  let answer: InvokeResult;
+  try {
+    answer = await invoke(name, payload, signal);
+  } catch (thrown) {
+    // The Lambda service refused the call: AWS prefixes the exception with the service's name.
+    if (thrown instanceof Error && thrown.name.endsWith('Exception')) {
+      throw new StatesError(`Lambda.${thrown.name}`, thrown.message, { cause: thrown });
+    }
+    throw thrown;
+  }
+  const result = (answer.payload ?? null) as Json;
+  if (answer.functionError !== undefined) throw functionFailure(result);
+  const length = String(Buffer.byteLength(JSON.stringify(result)));
+  return {
+    ExecutedVersion: '$LATEST',
+    Payload: result,
+    ...sdkMetadata({
+      'Content-Length': length,
+      'Content-Type': 'application/json',
+      'X-Amz-Executed-Version': '$LATEST',
+      'x-amzn-Remapped-Content-Length': '0',
+    }),
+    StatusCode: 200,
+  };
+}
+
+/** Error is the function's errorType; Cause is its whole answer as JSON text. */
+function functionFailure(payload: Json): StatesError {
+  const type =
+    payload !== null && typeof payload === 'object' && !Array.isArray(payload)
+      ? payload.errorType
+      : undefined;
+  if (typeof type === 'string' && type !== '') return new StatesError(type, JSON.stringify(payload));
+  return new StatesError(
+    'Lambda.Unknown',
+    `The cause could not be determined because Lambda did not return an error type. Returned payload: ${JSON.stringify(payload)}`,
+  );
+}
+
+async function startChild(children: ChildExecutions, args: JsonObject): Promise<Json> {
+  try {
+    const { executionArn, startDate } = await children.start(args);
+    return {
+      ExecutionArn: executionArn,
+      ...sdkMetadata({ 'Content-Type': 'application/x-amz-json-1.0' }),
+      StartDate: Math.round(startDate * 1000),
+    };
+  } catch (thrown) {
+    if (!(thrown instanceof Error)) throw thrown;
+    // AWS writes `StepFunctions.ExecutionAlreadyExistsException` and so on.
+    const name = thrown.name.endsWith('Exception') ? thrown.name : `${thrown.name}Exception`;
+    throw new StatesError(`StepFunctions.${name}`, thrown.message, { cause: thrown });
+  }
+}
+
+/** What the service's own client adds to an answer. */
+function sdkMetadata(headers: Record<string, string>): JsonObject {
+  const id = randomUUID();
+  const all: Record<string, string> = { Connection: 'keep-alive', ...headers, 'x-amzn-RequestId': id };
+  return {
+    SdkHttpMetadata: {
+      AllHttpHeaders: Object.fromEntries(Object.entries(all).map(([name, value]) => [name, [value]])),
+      HttpHeaders: all,
+      HttpStatusCode: 200,
+    },
+    SdkResponseMetadata: { RequestId: id },
+  };
+}
+
+/** The API's members as the integration writes them: capitalised, dates in milliseconds. */
+function capitalised(value: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      `${name.charAt(0).toUpperCase()}${name.slice(1)}`,
+      name.endsWith('Date') && typeof member === 'number'
+        ? Math.round(member * 1000)
+        : member !== null && typeof member === 'object' && !Array.isArray(member)
+          ? capitalised(member)
+          : member,
+    ]),
+  );
+}
+
+function objectOf(value: Json): JsonObject {
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value;
+  throw new StatesError(
+    'States.Runtime',
+    `The Arguments of a Task must be an object, got ${JSON.stringify(value)}.`,
+  );
+}
