@@ -1,6 +1,5 @@
 // Makes dist/: one self-contained bundle per Lambda function and the worker's Linux file-system writer.
 
-import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
@@ -48,7 +47,6 @@ const common = {
 };
 
 async function lambdas(folder) {
-  if (!existsSync(`${root}functions/${folder}`)) return [];
   const files = await readdir(`${root}functions/${folder}`);
   return files
     .filter((f) => f.endsWith('.lambda.ts'))
@@ -62,7 +60,7 @@ const started = Date.now();
 await rm(`${root}dist`, { recursive: true, force: true });
 const functions = await esbuild.build({
   ...common,
-  entryPoints: [...(await lambdas('steps')), ...(await lambdas('events')), ...(await lambdas('api'))],
+  entryPoints: await lambdas('steps'),
   outdir: 'dist/functions',
   outExtension: { '.js': '.mjs' },
   plugins: [literalSchemaKeys],
@@ -78,7 +76,28 @@ await esbuild.build({
   entryPoints: [{ in: 'image/makefs.ts', out: 'makefs' }],
   outdir: 'dist/image',
   outExtension: { '.js': '.mjs' },
+  sourcemap: false,
 });
+
+// The payload: what the worker fetches. Equal sources give equal bytes, so that its SHA-256 changes only with its content.
+const payload = `${root}dist/payload/worker`;
+await mkdir(payload, { recursive: true });
+await cp(`${root}worker`, payload, { recursive: true, filter: (path) => !path.endsWith('.md') });
+await cp(`${root}dist/image/makefs.mjs`, `${payload}/makefs.mjs`);
+const files = (await readdir(payload, { recursive: true, withFileTypes: true }))
+  .filter((entry) => entry.isFile())
+  .map((entry) => `${entry.parentPath}/${entry.name}`.slice(`${root}dist/payload/`.length))
+  .sort();
+const archive = `${root}dist/worker-payload.tar.gz`;
+await tar.create(
+  { file: archive, cwd: `${root}dist/payload`, gzip: { level: 9 }, portable: true, mtime: new Date(0) },
+  files,
+);
+const sha256 = createHash('sha256')
+  .update(await readFile(archive))
+  .digest('hex');
+await writeFile(`${root}dist/worker-payload.sha256`, `${sha256}\n`);
+
 for (const [file, { bytes }] of Object.entries(functions.metafile.outputs)) {
   if (file.endsWith('.mjs')) console.log(`${(bytes / 1000).toFixed(0).padStart(5)} kB  ${file}`);
 }

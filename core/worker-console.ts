@@ -25,10 +25,19 @@ export const workerReportSchema = z.discriminatedUnion('ok', [
 
 export type WorkerReport = z.output<typeof workerReportSchema>;
 
+export interface WorkerPhase {
+  readonly title: string;
+  readonly state: 'running' | 'done' | 'failed';
+  readonly seconds?: number;
+  readonly bytes?: number;
+}
+
 /** What a console says about a worker so far. */
 export interface WorkerProgress {
   /** The phase the worker was last seen in; undefined before the first. */
   readonly phase: string | undefined;
+  /** Every phase seen so far, in order. */
+  readonly phases: readonly WorkerPhase[];
   readonly report: WorkerReport | undefined;
   /** The last lines, without colour codes, for a reader of a failure. */
   readonly tail: readonly string[];
@@ -43,16 +52,40 @@ const TAIL_LINES = 20;
  */
 export function readWorkerConsole(text: string, build: string): WorkerProgress {
   const lines = stripVTControlCharacters(text).split(/\r*\n/);
+  const phases = new Map<string, WorkerPhase>();
   let phase: string | undefined;
   let report: WorkerReport | undefined;
   for (const line of lines) {
-    phase = /foundry: phase=([a-z]+) state=/.exec(line)?.[1] ?? phase;
+    const marker = readMarker(line);
+    if (marker) phases.set(marker.title, marker);
+    phase = marker?.title ?? phase;
     const json = /foundry-report: (\{.*\})/.exec(line)?.[1];
     const parsed = json === undefined ? undefined : parseReport(json);
     if (parsed?.build === build) report = parsed;
   }
   const tail = lines.filter((line) => line.trim() !== '').slice(-TAIL_LINES);
-  return { phase: report?.ok === false ? report.phase : phase, report, tail };
+  return {
+    phase: report?.ok === false ? report.phase : phase,
+    phases: [...phases.values()],
+    report,
+    tail,
+  };
+}
+
+function readMarker(line: string): WorkerPhase | undefined {
+  const [, title, state, rest = ''] =
+    /foundry: phase=([a-z]+) state=(start|progress|done|failed)\b(.*)/.exec(line) ?? [];
+  if (title === undefined) return undefined;
+  const number = (key: string) => {
+    const text = new RegExp(` ${key}=(\\d+(?:\\.\\d+)?)`).exec(rest)?.[1];
+    return text === undefined ? {} : { [key]: Number(text) };
+  };
+  return {
+    title,
+    state: state === 'done' || state === 'failed' ? state : 'running',
+    ...number('seconds'),
+    ...number('bytes'),
+  };
 }
 
 function parseReport(json: string): WorkerReport | undefined {

@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine: `make image` and `make test`.
+RECIPE ?= examples/demo.yaml
+PORT ?= 4566
+SHELL := /bin/sh
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: image test cloud bench clean
+
+image: ## Build the image of RECIPE on this machine, end to end, against the local cloud
+	@local/setup.sh image
+	@node esbuild.config.mjs
+	@node local/make-image.ts $(RECIPE)
+
+cloud: ## Leave the local cloud running, so that the AWS CLI can look at it
+	@local/setup.sh image
+	@node local/main.ts --port $(PORT)
+
+test: ## Types, lint, boundaries, unit, contract, worker and end-to-end tests
+	@local/setup.sh test
+	node esbuild.config.mjs
+	npm run --silent check:types
+	npm run --silent check:lint
+	npm run --silent check:dead
+	npm run --silent test
+
+bench: ## Speed, memory and bundle size, measured
+	@local/setup.sh test
+	@node esbuild.config.mjs
+	@node bench/bundles.ts
+	@node bench/make-image.ts
+	@node bench/image/makefs-memory.ts
+
+clean: ## Remove what was built and the local cloud's state
+	rm -rf dist out cdk.out .state

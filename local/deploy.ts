@@ -1,0 +1,135 @@
+import { readFile } from 'node:fs/promises';
+import {
+  CreateSecurityGroupCommand,
+  DescribeSecurityGroupsCommand,
+  DescribeSubnetsCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
+import { type EnvironmentOf, type FunctionName, functionEnvironment } from '../core/function-environment.ts';
+import type { Cloud } from './cloud.ts';
+
+/** What CDK does on AWS, done on the local cloud: the same bundles, the same state machine file, the same variables. */
+export interface Deployment {
+  readonly stateMachineArn: string;
+  readonly artifactsBucket: string;
+}
+
+const root = new URL('../', import.meta.url);
+const artifactsBucket = 'ami-foundry-artifacts';
+const stateMachineName = 'ami-foundry-build-image';
+const securityGroupName = 'ami-foundry-worker';
+
+/** Lambda's time limit per function in seconds: infra/ uses the same. */
+const TIMEOUT_SECONDS = 60;
+
+export interface DeploySettings {
+  /** Seconds a worker may take, launch to report; infra/ allows 2700. */
+  readonly workerSeconds?: number;
+}
+
+export async function deploy(
+  cloud: Cloud,
+  { workerSeconds = 2700 }: DeploySettings = {},
+): Promise<Deployment> {
+  const client = {
+    region: cloud.region,
+    endpoint: cloud.endpoint,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  };
+  const payloadSha256 = (await readFile(new URL('dist/worker-payload.sha256', root), 'utf8')).trim();
+  const payloadKey = `worker/${payloadSha256}.tar.gz`;
+  await uploadPayload(new S3Client(client), payloadKey);
+  const { subnetIds, securityGroupId } = await findNetwork(new EC2Client(client));
+
+  const environments: { [Name in FunctionName]: EnvironmentOf<Name> } = {
+    plan: {
+      ARTIFACTS_BUCKET: artifactsBucket,
+      WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
+      WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
+      WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
+      WORKER_SECONDS: String(workerSeconds),
+    },
+    launch: {
+      ARTIFACTS_BUCKET: artifactsBucket,
+      SUBNET_IDS: subnetIds.join(','),
+      SECURITY_GROUP_ID: securityGroupId,
+      PAYLOAD_KEY: payloadKey,
+      PAYLOAD_SHA256: payloadSha256,
+    },
+    attach: {},
+    wait: { ARTIFACTS_BUCKET: artifactsBucket },
+    snapshot: {},
+    register: {},
+    'clean-up': {},
+  };
+  const arns = new Map<string, string>();
+  for (const name of Object.keys(functionEnvironment) as FunctionName[]) {
+    const { arn } = await cloud.lambda.deploy({
+      name: `ami-foundry-${name}`,
+      bundle: new URL(`dist/functions/${name}/index.mjs`, root).pathname,
+      handler: 'handler',
+      environment: environments[name],
+      timeoutSeconds: TIMEOUT_SECONDS,
+      memoryMegabytes: 256,
+    });
+    arns.set(name, arn);
+  }
+  const stateMachineArn = await createStateMachine(new SFNClient(client), cloud, arns);
+  return { stateMachineArn, artifactsBucket };
+}
+
+async function uploadPayload(s3: S3Client, key: string): Promise<void> {
+  try {
+    await s3.send(new CreateBucketCommand({ Bucket: artifactsBucket }));
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'BucketAlreadyOwnedByYou')) throw error;
+  }
+  const body = await readFile(new URL('dist/worker-payload.tar.gz', root));
+  await s3.send(new PutObjectCommand({ Bucket: artifactsBucket, Key: key, Body: body }));
+}
+
+async function findNetwork(ec2: EC2Client) {
+  const { Subnets = [] } = await ec2.send(new DescribeSubnetsCommand({}));
+  const { SecurityGroups: [existing] = [] } = await ec2.send(
+    new DescribeSecurityGroupsCommand({ Filters: [{ Name: 'group-name', Values: [securityGroupName] }] }),
+  );
+  const securityGroupId =
+    existing?.GroupId ??
+    (
+      await ec2.send(
+        new CreateSecurityGroupCommand({ GroupName: securityGroupName, Description: 'Worker: no ingress' }),
+      )
+    ).GroupId;
+  if (securityGroupId === undefined) throw new Error('CreateSecurityGroup returned no id');
+  return { subnetIds: Subnets.map(({ SubnetId = '' }) => SubnetId), securityGroupId };
+}
+
+/** `clean-up` fills `${CleanUpFunctionArn}`. */
+export const substitutionOf = (functionName: string): string =>
+  `${functionName.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase())}FunctionArn`;
+
+async function createStateMachine(
+  sfn: SFNClient,
+  cloud: Cloud,
+  arns: ReadonlyMap<string, string>,
+): Promise<string> {
+  const file = await readFile(new URL('statemachines/build-image.asl.json', root), 'utf8');
+  const substitutions = new Map([...arns].map(([name, arn]) => [substitutionOf(name), arn]));
+  const definition = file.replace(/\$\{(\w+)\}/g, (hole, name: string) => {
+    const arn = substitutions.get(name);
+    if (arn === undefined)
+      throw new Error(`statemachines/build-image.asl.json has ${hole}, which no function fills`);
+    return arn;
+  });
+  const roleArn = `arn:aws:iam::${cloud.accountId}:role/${stateMachineName}`;
+  const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
+  try {
+    await sfn.send(new UpdateStateMachineCommand({ stateMachineArn, definition, roleArn }));
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'StateMachineDoesNotExist')) throw error;
+    await sfn.send(new CreateStateMachineCommand({ name: stateMachineName, definition, roleArn }));
+  }
+  return stateMachineArn;
+}

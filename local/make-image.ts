@@ -1,0 +1,128 @@
+// `make image`: one recipe through the whole chain on this machine. Arguments: RECIPE.
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { parseArgs, promisify } from 'node:util';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { FactoryError } from '../core/errors.ts';
+import { executionName } from '../core/names.ts';
+import { parseRecipe, type Recipe, recipeDigest } from '../core/recipe.ts';
+import { readRecipeText } from '../core/recipe-text.ts';
+import { showProgress } from './build-progress.ts';
+import { type Cloud, startCloud } from './cloud.ts';
+import { makeDemoRelease } from './demo-release/make.ts';
+import { startMirror } from './demo-release/serve.ts';
+import { deploy } from './deploy.ts';
+import { followBuild } from './follow-build.ts';
+
+const run = promisify(execFile);
+const root = new URL('../', import.meta.url);
+
+/** What a build ends with: the output of the state machine's Done or Adopted. */
+interface BuildResult {
+  readonly imageId: string;
+  readonly snapshotId: string;
+  readonly name: string;
+  readonly region: string;
+  readonly adopted: boolean;
+  readonly report?: { readonly seconds: number };
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      state: { type: 'string', default: new URL('.state/cloud', root).pathname },
+      out: { type: 'string', default: new URL('out', root).pathname },
+    },
+  });
+  const [file = 'examples/demo.yaml'] = positionals;
+  const recipe = parseRecipe(readRecipeText(await readFile(file, 'utf8'), file), file);
+  const mirror = await serveDemoRelease(recipe);
+  const cloud = await startCloud({ stateDirectory: values.state });
+  try {
+    return await build(cloud, recipe, values.out, values.state);
+  } finally {
+    await cloud.stop();
+    await mirror?.close();
+  }
+}
+
+async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): Promise<number> {
+  const started = performance.now();
+  const { stateMachineArn } = await deploy(cloud);
+  const client = {
+    region: cloud.region,
+    endpoint: cloud.endpoint,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  };
+  const sfn = new SFNClient(client);
+  const executionArn = await startBuild(sfn, stateMachineArn, recipe);
+  const { execution } = await showProgress(followBuild(sfn, new EC2Client(client), executionArn));
+  const look = [
+    '',
+    'Look further: run `make cloud`, and in another terminal, with the variables it prints,',
+    '  aws ec2 describe-images --owners self',
+    `  aws stepfunctions get-execution-history --execution-arn ${executionArn}`,
+  ];
+  if (execution.status !== 'SUCCEEDED') {
+    console.error([`\n${execution.status}: ${execution.error}\n${execution.cause}`, ...look].join('\n'));
+    return 1;
+  }
+  const result = JSON.parse(execution.output ?? '{}') as BuildResult;
+  await mkdir(out, { recursive: true });
+  const raw = `${out}/${recipe.name}.raw`;
+  // Holes stay holes, and blocks of zeroes stay blocks.
+  await run('cp', ['--reflink=auto', '--sparse=auto', `${state}/snapshots/${result.snapshotId}.raw`, raw]);
+  const { size, blocks } = await stat(raw);
+  const seconds = (performance.now() - started) / 1000;
+  console.log(
+    [
+      '',
+      result.adopted ? `An earlier build made this very image: adopted, nothing was built.` : '',
+      `AMI       ${result.imageId}  (${result.name})`,
+      `snapshot  ${result.snapshotId}`,
+      `disk      ${raw}  (${size / 2 ** 30} GiB, ${((blocks * 512) / 1e6).toFixed(0)} MB of it written)`,
+      `time      ${seconds.toFixed(1)} s${result.report && !result.adopted ? `, of which the worker took ${result.report.seconds.toFixed(1)} s` : ''}`,
+      ...look,
+    ]
+      .filter((line, index) => index === 0 || line !== '')
+      .join('\n'),
+  );
+  return 0;
+}
+
+/** Starts the execution under the first name that Step Functions has not kept from an earlier attempt. */
+async function startBuild(sfn: SFNClient, stateMachineArn: string, recipe: Recipe): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const name = executionName(recipe.name, recipeDigest(recipe), attempt);
+    try {
+      const { executionArn } = await sfn.send(
+        new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify({ recipe }) }),
+      );
+      if (executionArn === undefined) throw new Error('StartExecution returned no ARN');
+      return executionArn;
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'ExecutionAlreadyExists')) throw error;
+    }
+  }
+}
+
+/** A recipe whose mirror is this machine means the demo release: it is made, and served there. */
+async function serveDemoRelease(recipe: Recipe) {
+  const url = recipe.mirrors
+    .map((mirror) => new URL(mirror))
+    .find(({ hostname }) => hostname === '127.0.0.1');
+  if (url === undefined) return undefined;
+  const directory = new URL('.state/demo-release', root).pathname;
+  await makeDemoRelease({ directory, architecture: recipe.architecture, log: console.error });
+  return startMirror({ directory, port: Number(url.port) });
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof FactoryError)) throw error;
+  console.error(`${error.code}: ${error.message}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Installs what this machine lacks: Debian packages (as root or by sudo) and npm packages. Run by make; safe to run again.
+# Arguments: image | test, the job to prepare for.
+set -eu
+
+job=${1:?usage: local/setup.sh image|test}
+cd -- "$(dirname -- "$0")/.."
+
+# program:package pairs. Programs that stand in /sbin are looked for there too: an ordinary user's PATH may lack it.
+PATH=$PATH:/usr/sbin:/sbin
+wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl
+grub-mkimage:grub-common'
+files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin'
+if [ "$job" = test ]; then
+    wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
+grub-fstest:grub-common packer:packer setpriv:util-linux git:git"
+fi
+
+missing=
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+for pair in $files; do
+    [ -e "${pair%%:*}" ] || missing="$missing ${pair##*:}"
+done
+if [ "$job" = test ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    missing="$missing python3-venv"
+fi
+
+if [ -n "$missing" ]; then
+    # Several programs may come from one package.
+    # shellcheck disable=SC2086 # the list is split into words on purpose
+    missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+    if ! command -v apt-get >/dev/null 2>&1; then
+        printf 'setup: please install what Debian calls: %s\n' "$missing" >&2
+        exit 69
+    elif [ "$(id -u)" -eq 0 ]; then
+        sudo=
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo=sudo
+    else
+        printf 'setup: run as root: apt-get install --no-install-recommends %s\n' "$missing" >&2
+        exit 77
+    fi
+    printf 'setup: installing %s\n' "$missing"
+    # shellcheck disable=SC2086
+    { $sudo apt-get update -q && $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends $missing; } >&2
+fi
+
+mkdir -p .state
+if ! cmp -s package-lock.json .state/package-lock.json; then
+    npm ci --no-fund --no-audit >&2
+    cp package-lock.json .state/package-lock.json
+fi
+if ! node_modules/.bin/node --version >/dev/null 2>&1; then
+    # npm 12 runs no install script that is not allowed; the node package fetches Node 24 in one.
+    npm rebuild node esbuild >&2
+fi
