@@ -115,7 +115,7 @@ const recipeShape = {
         ),
       ['https://download.freebsd.org'],
     ),
-    'Mirrors to try in order; each has the tree of download.freebsd.org.',
+    'Mirrors to try in order; each has the tree of download.freebsd.org, which is the default.',
   ),
   architecture: described(
     z.enum(['amd64', 'arm64']),
@@ -124,7 +124,7 @@ const recipeShape = {
   filesystem: described(z._default(z.enum(['ufs', 'zfs']), 'ufs'), 'The root file system.'),
   rootSize: described(
     z._default(rootSize, 10),
-    'Size of the root volume in GiB: 10, or "10GiB". It can be launched larger, never smaller.',
+    'Size of the root volume in GiB: 10, or "10GiB". It can be launched larger, never smaller. Default: 10.',
   ),
   sets: described(
     z._default(
