@@ -1,0 +1,213 @@
+/** What the EC2 server keeps: plain JSON, times in epoch milliseconds, sizes in GiB as EC2 has them. */
+import type {
+  ArchitectureValues,
+  BootModeValues,
+  ImageState,
+  InstanceStateName,
+  LaunchPermission,
+  SnapshotState,
+  VolumeAttachmentState,
+  VolumeState,
+  VolumeType,
+} from '@aws-sdk/client-ec2';
+import type { TokenTable } from './idempotency.ts';
+
+export type Tags = Record<string, string>;
+
+export interface Reason {
+  Code: string;
+  Message: string;
+}
+
+export interface MetadataSettings {
+  HttpTokens: 'optional' | 'required';
+  HttpEndpoint: 'enabled' | 'disabled';
+  HttpPutResponseHopLimit: number;
+  InstanceMetadataTags: 'enabled' | 'disabled';
+}
+
+export interface InstanceRecord {
+  id: string;
+  reservationId: string;
+  launchIndex: number;
+  imageId: string;
+  instanceType: string;
+  state: InstanceStateName;
+  stateReason?: Reason;
+  stateTransitionReason: string;
+  launchTime: number;
+  zone: string;
+  subnetId: string;
+  vpcId: string;
+  privateIp: string;
+  macAddress: string;
+  networkInterfaceId: string;
+  networkInterfaceAttachmentId: string;
+  securityGroupIds: string[];
+  keyName?: string;
+  /** Base64, as it came. */
+  userData?: string;
+  clientToken?: string;
+  shutdownBehavior: 'stop' | 'terminate';
+  disableApiTermination: boolean;
+  metadata: MetadataSettings;
+  architecture: ArchitectureValues;
+  bootMode?: BootModeValues;
+  enaSupport: boolean;
+  tpmSupport?: string;
+  rootDeviceName: string;
+  ebsOptimized: boolean;
+  monitoring: boolean;
+  cpuCredits?: string;
+  /** What gives the instance a life: a process on this machine, or nothing yet. */
+  body: 'process' | 'none';
+  /** First boot is over: user-data does not run again (ec2_configinit is a first-boot script). */
+  booted: boolean;
+  /** Process group of the body, so that a restart of the cloud finds an orphan: pid and start time (proc(5)). */
+  process?: { pid: number; start?: string };
+  /** Length of the console text at the last state change: what GetConsoleOutput shows without Latest. */
+  consolePosted?: { bytes: number; at: number };
+  terminatedAt?: number;
+  tags: Tags;
+}
+
+export interface AttachmentRecord {
+  instanceId: string;
+  device: string;
+  state: VolumeAttachmentState;
+  attachTime: number;
+  deleteOnTermination: boolean;
+}
+
+export interface VolumeRecord {
+  id: string;
+  state: VolumeState;
+  size: number;
+  snapshotId: string;
+  zone: string;
+  type: VolumeType;
+  iops?: number;
+  throughput?: number;
+  createTime: number;
+  attachments: AttachmentRecord[];
+  /** Instances that ever saw the disk: while one of them lives, its file may be written to. */
+  writers: string[];
+  tags: Tags;
+}
+
+export interface SnapshotRecord {
+  id: string;
+  state: SnapshotState;
+  stateMessage?: string;
+  progress: string;
+  volumeId: string;
+  size: number;
+  description: string;
+  ownerId: string;
+  startTime: number;
+  completionTime?: number;
+  /** Only zeroes, no file: the root of a seeded image. */
+  blank: boolean;
+  tags: Tags;
+}
+
+export interface DeviceMapping {
+  DeviceName: string;
+  NoDevice?: string;
+  VirtualName?: string;
+  Ebs?: {
+    SnapshotId?: string;
+    VolumeSize: number;
+    VolumeType: VolumeType;
+    DeleteOnTermination: boolean;
+    Encrypted: boolean;
+    Iops?: number;
+    Throughput?: number;
+  };
+}
+
+export interface ImageRecord {
+  id: string;
+  name: string;
+  description?: string;
+  state: ImageState;
+  ownerId: string;
+  ownerAlias?: string;
+  architecture: ArchitectureValues;
+  virtualizationType: 'hvm' | 'paravirtual';
+  bootMode?: BootModeValues;
+  enaSupport: boolean;
+  sriovNetSupport?: string;
+  imdsSupport?: string;
+  tpmSupport?: string;
+  uefiData?: string;
+  rootDeviceName: string;
+  mappings: DeviceMapping[];
+  creationDate: number;
+  deprecationTime?: number;
+  sourceInstanceId?: string;
+  sourceImageId?: string;
+  launchPermissions: LaunchPermission[];
+  /** What its instances are (see InstanceRecord.body). */
+  body: 'process' | 'none';
+  tags: Tags;
+}
+
+export interface IngressRule {
+  protocol: string;
+  from?: number;
+  to?: number;
+  cidrs: string[];
+  ipv6Cidrs: string[];
+  description?: string;
+}
+
+export interface SecurityGroupRecord {
+  id: string;
+  name: string;
+  description: string;
+  vpcId: string;
+  ingress: IngressRule[];
+  tags: Tags;
+}
+
+export interface KeyPairRecord {
+  id: string;
+  name: string;
+  fingerprint: string;
+  createTime: number;
+  tags: Tags;
+}
+
+export interface NetworkRecord {
+  vpcId: string;
+  cidr: string;
+  subnets: { id: string; zone: string; zoneId: string; cidr: string }[];
+  vpcTags: Tags;
+  subnetTags: Record<string, Tags>;
+  /** Next host number per subnet, for private addresses. */
+  nextAddress: Record<string, number>;
+}
+
+/** The file `ec2.json`. */
+export interface PersistedState {
+  version: 1;
+  instances: InstanceRecord[];
+  volumes: VolumeRecord[];
+  snapshots: SnapshotRecord[];
+  images: ImageRecord[];
+  securityGroups: SecurityGroupRecord[];
+  keyPairs: KeyPairRecord[];
+  network: NetworkRecord;
+  tokens: TokenTable;
+}
+
+/** EC2 API Reference, "InstanceState": the low byte of the code. */
+export const STATE_CODES: Record<InstanceStateName, number> = {
+  pending: 0,
+  running: 16,
+  'shutting-down': 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+};

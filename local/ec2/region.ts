@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { InstanceHost } from '../instance-host/host.ts';
+import { JsonFile } from '../state-directory.ts';
+import type { Disks } from './disks.ts';
+import type { TokenTable } from './idempotency.ts';
+import { newId } from './ids.ts';
+import type {
+  ImageRecord,
+  InstanceRecord,
+  KeyPairRecord,
+  NetworkRecord,
+  PersistedState,
+  SecurityGroupRecord,
+  SnapshotRecord,
+  VolumeRecord,
+} from './model.ts';
+
+/** How long a change of state takes, in real milliseconds. AWS takes seconds to minutes: every reader must still wait. */
+export interface Delays {
+  instancePending: number;
+  instanceStopping: number;
+  instanceShuttingDown: number;
+  volumeCreating: number;
+  volumeAttaching: number;
+  volumeDetaching: number;
+  snapshotPending: number;
+  imagePending: number;
+  /** "Terminated instances remain visible after termination (for approximately one hour)", TerminateInstances. */
+  terminatedVisible: number;
+}
+
+export const DEFAULT_DELAYS: Delays = {
+  instancePending: 80,
+  instanceStopping: 20,
+  instanceShuttingDown: 20,
+  volumeCreating: 20,
+  volumeAttaching: 20,
+  volumeDetaching: 10,
+  snapshotPending: 30,
+  imagePending: 20,
+  terminatedVisible: 3600 * 1000,
+};
+
+export interface RegionSettings {
+  region: string;
+  accountId: string;
+  delays: Delays;
+  /** vCPUs of running on-demand instances; quota L-1216C47A, 5 in a new account, raised on request. */
+  vcpuQuota: number;
+}
+
+/** Everything one region of the local cloud holds, and the ways to change it in time. */
+export class Region {
+  readonly settings: RegionSettings;
+  readonly clock: Clock;
+  readonly disks: Disks;
+  readonly host: InstanceHost;
+  readonly log: (line: string) => void;
+  readonly instances = new Map<string, InstanceRecord>();
+  readonly volumes = new Map<string, VolumeRecord>();
+  readonly snapshots = new Map<string, SnapshotRecord>();
+  readonly images = new Map<string, ImageRecord>();
+  readonly securityGroups = new Map<string, SecurityGroupRecord>();
+  readonly keyPairs = new Map<string, KeyPairRecord>();
+  network: NetworkRecord;
+  tokens: TokenTable = {};
+  readonly #file: JsonFile<PersistedState>;
+  readonly #closing = new AbortController();
+  readonly #jobs = new Set<Promise<void>>();
+
+  constructor(parts: {
+    settings: RegionSettings;
+    clock: Clock;
+    disks: Disks;
+    host: InstanceHost;
+    path: string;
+    saved: PersistedState | undefined;
+    log: (line: string) => void;
+  }) {
+    this.settings = parts.settings;
+    this.clock = parts.clock;
+    this.disks = parts.disks;
+    this.host = parts.host;
+    this.log = parts.log;
+    this.#file = new JsonFile(parts.path, () => this.#persisted());
+    const { saved } = parts;
+    this.network = saved?.network ?? defaultNetwork(parts.settings.region);
+    if (saved) {
+      for (const one of saved.instances) this.instances.set(one.id, one);
+      for (const one of saved.volumes) this.volumes.set(one.id, one);
+      for (const one of saved.snapshots) this.snapshots.set(one.id, one);
+      for (const one of saved.images) this.images.set(one.id, one);
+      for (const one of saved.securityGroups) this.securityGroups.set(one.id, one);
+      for (const one of saved.keyPairs) this.keyPairs.set(one.id, one);
+      this.tokens = saved.tokens;
+    } else {
+      const id = newId('sg');
+      this.securityGroups.set(id, {
+        id,
+        name: 'default',
+        description: 'default VPC security group',
+        vpcId: this.network.vpcId,
+        ingress: [],
+        tags: {},
+      });
+    }
+  }
+
+  get zones(): string[] {
+    return this.network.subnets.map((subnet) => subnet.zone);
+  }
+
+  save(): Promise<void> {
+    return this.#file.save();
+  }
+
+  /**
+   * Runs `change` after `milliseconds` and persists the result. What is asleep when the cloud stops is settled by
+   * `recover` at the next start; what already runs is waited for by `close`.
+   */
+  later(milliseconds: number, change: () => void | Promise<void>): void {
+    const job = (async () => {
+      try {
+        await this.clock.sleep(milliseconds, this.#closing.signal);
+      } catch {
+        return; // The cloud stops.
+      }
+      await change();
+      await this.save();
+    })().catch((error: unknown) => {
+      this.log(`ec2: ${error instanceof Error ? error.stack : String(error)}`);
+    });
+    this.#jobs.add(job);
+    void job.finally(() => this.#jobs.delete(job));
+  }
+
+  get closing(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#jobs);
+    await this.save();
+  }
+
+  #persisted(): PersistedState {
+    return {
+      version: 1,
+      instances: [...this.instances.values()],
+      volumes: [...this.volumes.values()],
+      snapshots: [...this.snapshots.values()],
+      images: [...this.images.values()],
+      securityGroups: [...this.securityGroups.values()],
+      keyPairs: [...this.keyPairs.values()],
+      network: this.network,
+      tokens: this.tokens,
+    };
+  }
+}
+
+/** "Default VPCs": 172.31.0.0/16 and a /20 subnet in each zone. */
+function defaultNetwork(region: string): NetworkRecord {
+  const subnets = ['a', 'b', 'c'].map((letter, index) => ({
+    id: newId('subnet'),
+    zone: `${region}${letter}`,
+    zoneId: `${region.replace(/^(\w\w)-(\w)\w+-(\d)$/, '$1$2$3')}-az${index + 1}`,
+    cidr: `172.31.${index * 16}.0/20`,
+  }));
+  return {
+    vpcId: newId('vpc'),
+    cidr: '172.31.0.0/16',
+    subnets,
+    vpcTags: {},
+    subnetTags: {},
+    nextAddress: {},
+  };
+}
+
+/** A locally administered MAC address. */
+export const newMacAddress = (): string =>
+  `02:${randomBytes(5)
+    .toString('hex')
+    .replace(/(..)(?=.)/g, '$1:')}`;

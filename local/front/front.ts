@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { escapeXml } from '../ec2/codec.ts';
+import { awsJsonError } from './aws-json.ts';
+import { checkPresigned } from './presigned.ts';
+import { type Scope, scopeOf } from './request.ts';
+import { ServiceError, unsupported } from './service-error.ts';
+
+export type Service = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  scope: Scope,
+) => Promise<void>;
+
+/** The one pair of keys that the local cloud hands out; presigned URLs made with it are verified. */
+export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' } as const;
+
+/** S3 conditions that fauxqs does not honour on writes: let through, a lost race would look like a won one. */
+const WRITE_CONDITIONS = ['if-none-match', 'if-match'];
+
+/** One HTTP port in front of all services. */
+export class Front {
+  readonly #server: Server;
+  readonly #services: Readonly<Record<string, Service>>;
+  readonly #clock: Clock;
+  readonly #region: string;
+  readonly #log: (line: string) => void;
+
+  constructor(parts: {
+    services: Readonly<Record<string, Service>>;
+    clock: Clock;
+    region: string;
+    log: (line: string) => void;
+  }) {
+    this.#services = parts.services;
+    this.#clock = parts.clock;
+    this.#region = parts.region;
+    this.#log = parts.log;
+    this.#server = createServer((request, response) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        this.#log(`front: ${error instanceof Error ? error.stack : String(error)}`);
+        response.destroy();
+      });
+    });
+    // Presigned downloads and consoles are polled by curl and SDKs with keep-alive; 5 s of Node's default is too short
+    // for a client that pauses between polls and then meets a closing socket.
+    this.#server.keepAliveTimeout = 60_000;
+    this.#server.requestTimeout = 0;
+  }
+
+  /** Listens on the loopback interface only: there are no secrets here to keep anybody out. */
+  async listen(port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', resolve);
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://local');
+    try {
+      const scope = scopeOf(request, url);
+      if (scope.presigned) {
+        checkPresigned(request, url, this.#clock.now(), (accessKey) =>
+          accessKey === LOCAL_CREDENTIALS.accessKeyId ? LOCAL_CREDENTIALS.secretAccessKey : undefined,
+        );
+      }
+      const service = Object.hasOwn(this.#services, scope.service)
+        ? this.#services[scope.service]
+        : undefined;
+      if (!service) throw unsupported(`the service ${scope.service}`);
+      if (scope.region !== this.#region) {
+        throw unsupported(`the region ${scope.region} (this cloud is ${this.#region})`);
+      }
+      if (scope.service === 's3' && request.method === 'PUT') {
+        const condition = WRITE_CONDITIONS.find((name) => request.headers[name] !== undefined);
+        if (condition !== undefined) throw unsupported(`conditional writes (${condition})`);
+      }
+      await service(request, response, url, scope);
+    } catch (error) {
+      if (response.headersSent) throw error;
+      request.resume();
+      answerError(request, response, url, error, this.#log);
+    }
+  }
+}
+
+/** An error before any service was reached, in the shape that the caller's service has. */
+function answerError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  error: unknown,
+  log: (line: string) => void,
+): void {
+  const { status, answer } = awsJsonError(error, log, `${request.method} ${url.pathname}`);
+  const code = error instanceof ServiceError ? error.name : answer.__type;
+  const json = request.headers['x-amz-target'] !== undefined || url.pathname.startsWith('/2015-03-31/');
+  if (json) {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-errortype': code });
+    response.end(JSON.stringify(answer));
+    return;
+  }
+  const requestId = randomUUID();
+  const inner = `<Code>${escapeXml(code)}</Code><Message>${escapeXml(answer.message)}</Message>`;
+  const form = String(request.headers['content-type'] ?? '').includes('x-www-form-urlencoded');
+  const xml = form
+    ? `<Response><Errors><Error>${inner}</Error></Errors><RequestID>${requestId}</RequestID></Response>`
+    : `<Error>${inner}<RequestId>${requestId}</RequestId></Error>`;
+  response.writeHead(status, { 'content-type': 'application/xml', 'x-amz-request-id': requestId });
+  response.end(request.method === 'HEAD' ? undefined : `<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
+}

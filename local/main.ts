@@ -1,0 +1,44 @@
+// `make cloud`: the local cloud until Ctrl-C. Arguments: [--state DIR] [--port N].
+import { parseArgs } from 'node:util';
+import { startCloud } from './cloud.ts';
+
+const { values } = parseArgs({
+  options: {
+    state: { type: 'string', default: new URL('../.state/cloud', import.meta.url).pathname },
+    port: { type: 'string', default: '4566' },
+  },
+});
+const port = Number(values.port);
+if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+  console.error(`--port must be 0 to 65535, not ${values.port}`);
+  process.exit(2);
+}
+const started = performance.now();
+const cloud = await startCloud({ stateDirectory: values.state, port });
+console.log(
+  [
+    `# The local cloud runs at ${cloud.endpoint} (started in ${(performance.now() - started).toFixed(0)} ms, state in ${values.state}).`,
+    '# For the AWS CLI, in another terminal:',
+    `export AWS_ENDPOINT_URL=${cloud.endpoint}`,
+    `export AWS_DEFAULT_REGION=${cloud.region}`,
+    `export AWS_ACCESS_KEY_ID=${cloud.credentials.accessKeyId}`,
+    `export AWS_SECRET_ACCESS_KEY=${cloud.credentials.secretAccessKey}`,
+    '# Ctrl-C stops it; what it holds is found again at the next start.',
+  ].join('\n'),
+);
+
+let stopping = false;
+const stop = (signal: NodeJS.Signals) => {
+  if (stopping) return;
+  stopping = true;
+  console.log(`# ${signal}: stopping`);
+  cloud.stop().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+};
+process.on('SIGINT', stop);
+process.on('SIGTERM', stop);

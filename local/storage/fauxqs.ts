@@ -1,0 +1,86 @@
+/**
+ * S3, SNS and SQS by fauxqs, in this process and without a port of its own: its `startFauxqs` would listen on all
+ * interfaces, and a second hop would copy every body. Its persistence classes are not exported, so they are imported by
+ * file; the version is pinned and `test/local/storage.test.ts` fails when they move.
+ */
+
+import { mkdir } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import type { buildApp } from 'fauxqs';
+
+type App = ReturnType<typeof buildApp>;
+type Stores = NonNullable<NonNullable<Parameters<typeof buildApp>[0]>['stores']>;
+
+interface Persistence {
+  loadSqsAndSns(sqs: Stores['sqsStore'], sns: Stores['snsStore']): void;
+  close(): void;
+}
+interface FilePersistence {
+  loadS3(s3: Stores['s3Store']): void;
+  close(): void;
+}
+
+/** The emulator, loaded at the first request for it: it takes 0.2 s that a cloud without S3 need not spend. */
+export class Storage {
+  readonly #directory: string;
+  readonly #region: string;
+  #app: Promise<App> | undefined;
+  #close: (() => void)[] = [];
+
+  constructor(options: { stateDirectory: string; region: string }) {
+    this.#directory = options.stateDirectory;
+    this.#region = options.region;
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#app ??= this.#start();
+    const app = await this.#app;
+    app.routing(request, response);
+  }
+
+  async #start(): Promise<App> {
+    const file = async <T>(name: string) =>
+      (await import(new URL(name, import.meta.resolve('fauxqs')).href)) as T;
+    const [
+      { buildApp },
+      { SqsStore },
+      { SnsStore },
+      { S3Store },
+      { PersistenceManager },
+      { FileS3Persistence },
+    ] = await Promise.all([
+      import('fauxqs'),
+      file<{ SqsStore: new () => Stores['sqsStore'] }>('sqs/sqsStore.js'),
+      file<{ SnsStore: new () => Stores['snsStore'] }>('sns/snsStore.js'),
+      file<{ S3Store: new () => Stores['s3Store'] }>('s3/s3Store.js'),
+      file<{ PersistenceManager: new (directory: string) => Persistence }>('persistence.js'),
+      file<{ FileS3Persistence: new (directory: string) => FilePersistence }>('s3/fileS3Persistence.js'),
+    ]);
+    const stores = { sqsStore: new SqsStore(), snsStore: new SnsStore(), s3Store: new S3Store() };
+    const messages = join(this.#directory, 'messages');
+    const objects = join(this.#directory, 'objects');
+    await mkdir(messages, { recursive: true });
+    await mkdir(objects, { recursive: true });
+    const persistence = new PersistenceManager(messages);
+    const files = new FileS3Persistence(objects);
+    // Loaded before it is wired in, as startFauxqs does: a store that persists while it loads would delete what it reads.
+    persistence.loadSqsAndSns(stores.sqsStore, stores.snsStore);
+    files.loadS3(stores.s3Store);
+    Object.assign(stores.sqsStore, { persistence });
+    Object.assign(stores.snsStore, { persistence });
+    Object.assign(stores.s3Store, { persistence: files });
+    const queues = (stores.sqsStore as unknown as { allQueues(): Iterable<object> }).allQueues();
+    for (const queue of queues) Object.assign(queue, { persistence });
+    this.#close = [() => persistence.close(), () => files.close()];
+    const app = buildApp({ logger: false, defaultRegion: this.#region, stores });
+    await app.ready();
+    return app;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#app) return;
+    await (await this.#app).close();
+    for (const close of this.#close) close();
+  }
+}
