@@ -161,9 +161,8 @@ function checkRequired(schema: NormalizedSchema, value: Record<string, unknown>,
   }
 }
 
-/** What XML 1.0 cannot carry even escaped; the SDK and expat would refuse the whole answer. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are meant
-const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+/** What XML 1.0 cannot carry even escaped ("Char" production); the SDK and expat would refuse the whole answer. */
+const NOT_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 
 export const escapeXml = (text: string): string =>
   text

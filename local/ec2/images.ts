@@ -22,6 +22,7 @@ import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, action } from './action.ts';
 import { type FilterReader, filtered } from './filters.ts';
 import { need, newId } from './ids.ts';
+import { isPublic, needOwn, needVisible, visible } from './image-access.ts';
 import { instanceForImage } from './instances.ts';
 import type { DeviceMapping, ImageRecord, Tags } from './model.ts';
 import { page } from './pagination.ts';
@@ -404,37 +405,6 @@ function checkOneOf(parameter: string, value: string | undefined, legal: readonl
       `Value (${value}) for parameter ${parameter} is invalid. Valid: ${legal.join(', ')}`,
     );
   }
-}
-
-const isPublic = (image: ImageRecord) => image.launchPermissions.some((one) => one.Group === 'all');
-
-const visible = (region: Region, image: ImageRecord) =>
-  image.ownerId === region.settings.accountId || isPublic(image);
-
-function needVisible(region: Region, id: string): ImageRecord {
-  const image = need('image', region.images, id);
-  if (!visible(region, image)) {
-    throw new ServiceError('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
-  }
-  return image;
-}
-
-function needOwn(region: Region, id: string | undefined): ImageRecord {
-  const image = needVisible(region, id ?? '');
-  if (image.ownerId !== region.settings.accountId) {
-    throw new ServiceError('AuthFailure', `Not authorized for image:${image.id}`, 403);
-  }
-  return image;
-}
-
-/** The image of a launch: it must be available. */
-export function imageForLaunch(region: Region, id: string): ImageRecord {
-  if (id.startsWith('resolve:ssm:')) throw unsupported('resolve:ssm: in ImageId');
-  const image = needVisible(region, id);
-  if (image.state !== 'available') {
-    throw new ServiceError('InvalidAMIID.Unavailable', `The image id '[${id}]' is no longer available`);
-  }
-  return image;
 }
 
 function ownedBy(region: Region, image: ImageRecord, owners: readonly string[] | undefined): boolean {

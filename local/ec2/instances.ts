@@ -1,5 +1,4 @@
 import type {
-  BlockDeviceMapping,
   DescribeInstanceAttributeCommandInput,
   DescribeInstanceStatusCommandInput,
   DescribeInstanceStatusResult,
@@ -26,7 +25,7 @@ import { type Action, action } from './action.ts';
 import { type FilterReader, filtered } from './filters.ts';
 import { once } from './idempotency.ts';
 import { need, newId } from './ids.ts';
-import { imageForLaunch } from './images.ts';
+import { imageForLaunch } from './image-access.ts';
 import { INSTANCE_TYPES, type InstanceTypeFacts } from './instance-type-table.ts';
 import { attachedVolumes, goesRunning, userEnds } from './lifecycle.ts';
 import {
@@ -823,8 +822,6 @@ export function instanceForImage(region: Region, id: string) {
   }));
   return { instance: one, volumes };
 }
-
-export type LaunchMapping = BlockDeviceMapping;
 
 function instanceFilters(region: Region): Record<string, FilterReader<InstanceRecord>> {
   const attachments = (one: InstanceRecord) =>

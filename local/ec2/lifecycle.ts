@@ -218,7 +218,7 @@ export async function recover(region: Region): Promise<void> {
     if (ends) await terminated(region, instance);
     else instance.state = 'stopped';
   }
-  for (const volume of [...region.volumes.values()]) {
+  for (const volume of region.volumes.values()) {
     if (volume.state === 'deleting' || !(await region.disks.hasVolume(volume.id))) {
       if (volume.state !== 'deleting') region.log(`ec2: ${volume.id} has lost its file and is forgotten`);
       region.volumes.delete(volume.id);

@@ -90,7 +90,7 @@ export class Ec2Server {
       this.#throttle?.take(name, input);
       const fault = this.#faults.next(name);
       await this.#faults.before(fault);
-      if (input['DryRun'] === true) throw dryRun();
+      if (input.DryRun === true) throw dryRun();
       const output = await action.run(input as never, { accessKey: scope.accessKey });
       // What has been answered must survive: the state is on disk before the answer leaves.
       if (!/^(Describe|Get)/.test(name)) await this.#region.save();

@@ -59,11 +59,11 @@ export class Throttle {
     this.#take(unfiltered ? `${action} unfiltered` : action, rate, 1);
     const resources = RESOURCE_BUCKETS[action];
     if (resources) {
-      const ids = input['InstanceIds'];
+      const ids = input.InstanceIds;
       this.#take(
         `${action} resources`,
         resources,
-        Array.isArray(ids) ? ids.length : Number(input['MaxCount'] ?? 1),
+        Array.isArray(ids) ? ids.length : Number(input.MaxCount ?? 1),
       );
     }
   }
