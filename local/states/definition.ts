@@ -32,7 +32,7 @@ export interface Catcher extends Leaving {
 }
 
 export interface ChoiceRule extends Leaving {
-  Condition: string | boolean;
+  Condition: string;
   Next: string;
   Comment?: string;
 }

@@ -115,7 +115,7 @@ export async function completion(
   submitted: Json,
   signal: AbortSignal,
 ): Promise<Json> {
-  const executionArn = String(objectOf(submitted).ExecutionArn);
+  const { ExecutionArn: executionArn } = submitted as { ExecutionArn: string };
   // "If a task using this (.sync) service integration pattern is aborted, and Step Functions is unable to cancel the task…":
   // it does try, and here it can.
   const stop = () => void children.stop(executionArn);
@@ -127,7 +127,7 @@ export async function completion(
       throw new StatesError('States.TaskFailed', JSON.stringify(description));
     }
     // ".sync:2 returns JSON in Output, where .sync returns a string."
-    return { ...description, Output: JSON.parse(String(ended.output)) as Json };
+    return { ...description, Output: JSON.parse(ended.output as string) as Json };
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -33,7 +33,7 @@ export async function runLines<T>(
 ): Promise<T[]> {
   const siblings = new AbortController();
   const signal = AbortSignal.any([outer, siblings.signal]);
-  const results: T[] = new Array(starts.length);
+  const results: T[] = [];
   let first: FirstFailure | undefined;
   let upcoming = 0;
 

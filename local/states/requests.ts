@@ -112,7 +112,7 @@ const FORBIDDEN = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\p{Cc}\ufffe\uffff]/u;
 
 /** Names of machines and executions: 1 to 80 characters. */
 export function checkName(name: string): string {
-  const length = [...name].length;
+  const length = Array.from(name).length;
   if (length < 1 || length > 80 || FORBIDDEN.test(name)) {
     throw serviceError('InvalidName', `Invalid Name: '${name}'`);
   }

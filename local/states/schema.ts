@@ -103,7 +103,7 @@ class Inspection {
     if (definition.QueryLanguage !== 'JSONata') {
       this.#unsupported(
         undefined,
-        `QueryLanguage (${String(definition.QueryLanguage ?? 'JSONPath by default')})`,
+        `QueryLanguage (${definition.QueryLanguage === undefined ? 'JSONPath by default' : JSON.stringify(definition.QueryLanguage)})`,
         '/',
       );
     }
@@ -155,7 +155,8 @@ class Inspection {
       this.#mustBe('an object', at);
       return;
     }
-    if ([...name].length > 80) this.#wrong(SCHEMA, 'State name must not be longer than 80 characters', at);
+    if (Array.from(name).length > 80)
+      this.#wrong(SCHEMA, 'State name must not be longer than 80 characters', at);
     const type = state.Type;
     if (typeof type !== 'string') {
       this.#wrong(SCHEMA, 'These fields are required: [Type]', at);
@@ -168,7 +169,7 @@ class Inspection {
     const known = type as StateType;
     this.#onlyFields(state, ['Type', 'Comment', 'QueryLanguage', ...FIELDS[known]], name, at);
     if (state.QueryLanguage !== undefined && state.QueryLanguage !== 'JSONata') {
-      this.#unsupported(name, `QueryLanguage (${String(state.QueryLanguage)})`, at);
+      this.#unsupported(name, `QueryLanguage (${JSON.stringify(state.QueryLanguage)})`, at);
     }
     const missing = (REQUIRED[known] ?? []).filter((field) => state[field] === undefined);
     if (missing.length > 0) this.#wrong(SCHEMA, `These fields are required: [${missing.join(', ')}]`, at);
@@ -259,9 +260,11 @@ class Inspection {
       const missing = ['Condition', 'Next'].filter((field) => rule[field] === undefined);
       if (missing.length > 0) this.#wrong(SCHEMA, `These fields are required: [${missing.join(', ')}]`, here);
       const { Condition: condition } = rule;
-      const expression = typeof condition === 'string' && expressionIn(condition) !== undefined;
-      if (condition !== undefined && !expression && typeof condition !== 'boolean') {
-        this.#mustBe('a boolean or a JSONata expression', `${here}/Condition`);
+      if (
+        condition !== undefined &&
+        !(typeof condition === 'string' && expressionIn(condition) !== undefined)
+      ) {
+        this.#mustBe('a JSONata expression', `${here}/Condition`);
       }
       this.#template(condition, `${here}/Condition`, []);
       this.#string(rule, 'Next', `${here}/Next`);
@@ -324,7 +327,7 @@ class Inspection {
       if (config.Mode !== undefined && config.Mode !== 'INLINE') {
         this.#unsupported(
           name,
-          `ItemProcessor/ProcessorConfig/Mode ${String(config.Mode)}`,
+          `ItemProcessor/ProcessorConfig/Mode ${JSON.stringify(config.Mode)}`,
           `${here}/ProcessorConfig/Mode`,
         );
       }

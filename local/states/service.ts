@@ -451,7 +451,7 @@ class Service implements States {
     this.#run(execution, JSON.parse(execution.record.input) as Json, events.length, {
       count: execution.state.redriveCount,
       state: progress.state,
-      input: JSON.parse(String(entered.input)) as Json,
+      input: JSON.parse(entered.input as string) as Json,
       enteredEventId: progress.enteredEventId,
       variables: progress.variables,
       previousEventId: last,
@@ -728,7 +728,7 @@ function outcomeIn(event: HistoryEvent | undefined): Outcome | undefined {
     case 'ExecutionSucceeded':
       return {
         status: 'SUCCEEDED',
-        output: JSON.parse(String(event.executionSucceededEventDetails?.output)) as Json,
+        output: JSON.parse(event.executionSucceededEventDetails?.output as string) as Json,
       };
     case 'ExecutionFailed':
       return { status: 'FAILED', ...details('executionFailedEventDetails') };
