@@ -1,8 +1,9 @@
-// Makes dist/: one self-contained bundle per Lambda function and the worker's Linux file-system writer.
-
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+// Makes dist/: one self-contained bundle per Lambda function, and the worker's payload.
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import * as tar from 'tar';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 
