@@ -25,7 +25,9 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
+import { lockDirectory } from '../state-directory.ts';
 import { efiLoader, grubDirectory, grubVersion } from './boot-files.ts';
 import { fetchProgram, programSource } from './programs.ts';
 import {
@@ -207,49 +209,74 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
   const facts = { directory, path, release: RELEASE, architecture };
   const kept = await alreadyMade(stampFile, digest, directory);
   if (kept) return { ...facts, sets: kept, made: false };
-
-  log(`demo release: fetching ${source.name}@${source.version}`);
-  const { program, license } = await fetchProgram(source, cache);
-  log('demo release: making the EFI loader from GRUB');
-  const inputs: TreeInputs = {
-    architecture,
-    scale,
-    program,
-    license,
-    efiLoader: await efiLoader(architecture, modules),
-  };
-
-  // Made aside and put in place by a rename, so that a mirror that is running never shows half a release.
-  const making = join(cache, `making-${architecture}-${process.pid}`);
-  await rm(making, { recursive: true, force: true });
-  await mkdir(making, { recursive: true });
+  const unlock = await waitForLock(cache, log);
   try {
-    const sets: DemoSet[] = [];
-    for (const plan of PLANS) {
-      log(`demo release: making ${plan.file}`);
-      sets.push(await writeSet(making, plan, inputs));
-    }
-    const revision = createHash('sha1').update(REVISION_TEXT).digest('hex');
-    await writeFile(join(making, 'MANIFEST'), sets.map(manifestLine).join(''));
-    await writeFile(join(making, 'BUILDDATE'), `${BUILD_DATE}\n`);
-    await writeFile(join(making, 'GITBRANCH'), `${GIT_BRANCH}\n`);
-    await writeFile(join(making, 'REVISION'), `${revision}\n`);
-    // Dates decide ETag and Last-Modified of the mirror.
-    for (const name of await readdir(making)) await utimes(join(making, name), BUILD_TIME, BUILD_TIME);
-    await mkdir(dirname(directory), { recursive: true });
-    await rm(stampFile, { force: true });
-    await rm(directory, { recursive: true, force: true });
-    await rename(making, directory);
-    await linkRelease(
-      join(root, 'releases', architecture, RELEASE),
-      join(MACHINE_ARCHITECTURE[architecture], RELEASE),
-    );
-    const stamp: Stamp = { digest, sets };
-    await writeFile(`${stampFile}.${process.pid}`, JSON.stringify(stamp, undefined, 2));
-    await rename(`${stampFile}.${process.pid}`, stampFile);
-    return { ...facts, sets, made: true };
+    const others = await alreadyMade(stampFile, digest, directory);
+    if (others) return { ...facts, sets: others, made: false };
+    return { ...facts, sets: await makeSets(), made: true };
   } finally {
+    await unlock();
+  }
+
+  async function makeSets(): Promise<readonly DemoSet[]> {
+    log(`demo release: fetching ${source.name}@${source.version}`);
+    const { program, license } = await fetchProgram(source, cache);
+    log('demo release: making the EFI loader from GRUB');
+    const inputs: TreeInputs = {
+      architecture,
+      scale,
+      program,
+      license,
+      efiLoader: await efiLoader(architecture, modules),
+    };
+
+    // Made aside and put in place by a rename, so that a mirror that is running never shows half a release.
+    const making = join(cache, `making-${architecture}-${process.pid}`);
     await rm(making, { recursive: true, force: true });
+    await mkdir(making, { recursive: true });
+    try {
+      const sets: DemoSet[] = [];
+      for (const plan of PLANS) {
+        log(`demo release: making ${plan.file}`);
+        sets.push(await writeSet(making, plan, inputs));
+      }
+      const revision = createHash('sha1').update(REVISION_TEXT).digest('hex');
+      await writeFile(join(making, 'MANIFEST'), sets.map(manifestLine).join(''));
+      await writeFile(join(making, 'BUILDDATE'), `${BUILD_DATE}\n`);
+      await writeFile(join(making, 'GITBRANCH'), `${GIT_BRANCH}\n`);
+      await writeFile(join(making, 'REVISION'), `${revision}\n`);
+      // Dates decide ETag and Last-Modified of the mirror.
+      for (const name of await readdir(making)) await utimes(join(making, name), BUILD_TIME, BUILD_TIME);
+      await mkdir(dirname(directory), { recursive: true });
+      await rm(stampFile, { force: true });
+      await rm(directory, { recursive: true, force: true });
+      await rename(making, directory);
+      await linkRelease(
+        join(root, 'releases', architecture, RELEASE),
+        join(MACHINE_ARCHITECTURE[architecture], RELEASE),
+      );
+      const stamp: Stamp = { digest, sets };
+      await writeFile(`${stampFile}.${process.pid}`, JSON.stringify(stamp, undefined, 2));
+      await rename(`${stampFile}.${process.pid}`, stampFile);
+      return sets;
+    } finally {
+      await rm(making, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Two test files or commands may want the release at once: the second waits for the first, at most ten minutes. */
+async function waitForLock(cache: string, log: (line: string) => void): Promise<() => Promise<void>> {
+  const attempts = 2400;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await lockDirectory(cache);
+    } catch (error) {
+      // A system error (no permission, no space) does not go away by waiting.
+      if ((error as NodeJS.ErrnoException).code !== undefined || attempt >= attempts) throw error;
+      if (attempt === 0) log('demo release: another process is making it, waiting');
+      await sleep(250);
+    }
   }
 }
 

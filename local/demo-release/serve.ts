@@ -196,7 +196,8 @@ async function sendBody(
   if (cut && cut.ending !== 'short' && length < body.length) {
     const { socket } = response;
     if (cut.ending === 'reset') {
-      // What was written should arrive first; a reset throws away what the kernel still holds.
+      // What was written should arrive first: a reset throws away what the kernel still holds.
+      while (socket && !socket.destroyed && socket.writableLength > 0) await sleep(5);
       await sleep(50);
       socket?.resetAndDestroy();
     } else {
