@@ -180,15 +180,26 @@ export interface ErrorText {
   readonly remedy: string;
 }
 
+/**
+ * Step Functions keeps 32,768 characters of a cause, and Lambda writes the message twice into it (errorMessage and trace),
+ * as JSON, where a quote takes two: a quarter of it, less the remedy and the stack. A cut cause is no JSON any more.
+ */
+const MESSAGE_LIMIT = 6_000;
+const REMEDY_LIMIT = 1_000;
+
+const shortened = (text: string, limit: number): string =>
+  text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
+
 /** An error with a stable code. `name` is the code; `message` is what the execution view shows as the cause. */
 export class FactoryError extends Error {
   readonly code: ErrorCode;
   readonly remedy: string;
 
   constructor(code: ErrorCode, { message, remedy }: ErrorText, options?: ErrorOptions) {
-    super(`${message}\nRemedy: ${remedy}\nMore: ${runbookAnchor(code)}`, options);
+    const short = shortened(remedy, REMEDY_LIMIT);
+    super(`${shortened(message, MESSAGE_LIMIT)}\nRemedy: ${short}\nMore: ${runbookAnchor(code)}`, options);
     this.name = code;
     this.code = code;
-    this.remedy = remedy;
+    this.remedy = short;
   }
 }

@@ -16,7 +16,10 @@ export interface ReleaseSet {
  * Throws `ManifestInvalid` with the line that is wrong.
  */
 export function parseManifest(text: string, url: string): ReleaseSet[] {
-  const lines = text.split('\n').filter((line) => line !== '');
+  const lines = text
+    .split(/\r?\n/)
+    .map((line, index) => ({ line, at: `line ${index + 1}` }))
+    .filter(({ line }) => line !== '');
   const invalid = (reason: string) =>
     new FactoryError('ManifestInvalid', {
       message: `${url} is not a MANIFEST of a FreeBSD release: ${reason}`,
@@ -24,9 +27,8 @@ export function parseManifest(text: string, url: string): ReleaseSet[] {
         'open the URL; a mirror or proxy may have answered with a page of its own. Name another mirror.',
     });
   if (lines.length === 0) throw invalid('it is empty');
-  const sets = lines.map((line, index): ReleaseSet => {
+  const sets = lines.map(({ line, at }): ReleaseSet => {
     const [file, sha256, entries, name, , state] = line.split('\t');
-    const at = `line ${index + 1}`;
     if (!file || !sha256 || !entries || !name || state === undefined) {
       throw invalid(`${at} has not six tab-separated fields: ${JSON.stringify(line.slice(0, 80))}`);
     }
@@ -37,8 +39,14 @@ export function parseManifest(text: string, url: string): ReleaseSet[] {
       throw invalid(`${at} has no number of entries: ${JSON.stringify(entries)}`);
     return { name, file, sha256, entries: Number(entries) };
   });
+  const names = sets.map(({ name }) => spelling(name));
+  const twice = sets.find(({ name }, index) => names.indexOf(spelling(name)) !== index);
+  if (twice) throw invalid(`it lists the set ${twice.name} twice`);
   return sets;
 }
+
+/** MANIFEST writes base_dbg for base-dbg.txz; both spellings mean the same set. */
+const spelling = (name: string): string => name.replaceAll('-', '_');
 
 /** The sets a recipe asks for, in the order of the recipe. Throws `SetUnknown` that lists what there is. */
 export function selectSets(
@@ -46,8 +54,6 @@ export function selectSets(
   wanted: readonly string[],
   url: string,
 ): ReleaseSet[] {
-  // MANIFEST writes base_dbg for base-dbg.txz; both spellings mean the same set.
-  const spelling = (name: string) => name.replaceAll('-', '_');
   const found = new Map(manifest.map((set) => [spelling(set.name), set]));
   const unknown = wanted.filter((name) => !found.has(spelling(name)));
   if (unknown.length > 0) {

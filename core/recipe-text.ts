@@ -7,15 +7,36 @@ import { FactoryError } from './errors.ts';
  */
 export function readRecipeText(text: string, where: string): unknown {
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
-  const [error] = document.errors;
-  if (error === undefined) return document.toJS({ maxAliasCount: 100 });
-  const problems = document.errors.map(({ message }) => `- ${message.split('\n')[0]?.replace(/:$/, '')}`);
-  throw new FactoryError(
-    'InvalidRecipe',
-    {
-      message: `${where} is not well-formed YAML or JSON:\n${problems.join('\n')}`,
-      remedy: 'correct the syntax at the lines named above.',
-    },
-    { cause: error },
-  );
+  // A warning is a tag that is not known: its value would be read as text.
+  const found = [...document.errors, ...document.warnings];
+  const refusal = (problems: readonly string[], cause: unknown) =>
+    new FactoryError(
+      'InvalidRecipe',
+      {
+        message: `${where} is not well-formed YAML or JSON:\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
+        remedy: 'correct the syntax at the lines named above.',
+      },
+      { cause },
+    );
+  if (found.length > 0) {
+    throw refusal(
+      found.map(({ message }) => message.split('\n')[0]?.replace(/:$/, '') ?? ''),
+      found[0],
+    );
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    // yaml throws ReferenceError for an alias without anchor and for a bomb of aliases.
+    if (error instanceof ReferenceError) throw refusal([error.message], error);
+    throw error;
+  }
+  try {
+    JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof TypeError) throw refusal(['a value contains itself by an alias'], error);
+    throw error;
+  }
+  return value;
 }

@@ -14,9 +14,15 @@ const text = (pattern: RegExp, error: string) => z.string().check(z.regex(patter
 
 /** A URL that a FreeBSD worker's fetch(1) can read, without credentials that would end up in logs and tags. */
 const sourceUrl = z.pipe(
+  // Printable ASCII: fetch(1) sends what it is given, and a job has no room for control characters.
   text(
-    /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/,
-    'must be an http:// or https:// URL without user name, query or fragment',
+    /^https?:\/\/(?=[!-~]*$)[^/?#@]+(\/[^?#]*)?$/,
+    'must be an http:// or https:// URL in ASCII without user name, query or fragment',
+  ).check(
+    z.refine((url) => URL.canParse(url), {
+      error: 'must be an http:// or https:// URL',
+      when: ({ issues }) => issues.length === 0,
+    }),
   ),
   z.transform((url: string) => url.replace(/\/+$/, '')),
 );
@@ -84,6 +90,12 @@ const imageShape = {
   ),
 };
 
+/** base-dbg and base_dbg are one set: the file has a hyphen, the MANIFEST an underscore. */
+const setName = z.pipe(
+  text(/^[a-z][a-z0-9_-]{0,31}$/, 'must be the name of a set, such as base'),
+  z.transform((name: string) => name.replaceAll('-', '_')),
+);
+
 const recipeShape = {
   name: described(
     text(
@@ -95,7 +107,8 @@ const recipeShape = {
   release: described(
     z.optional(
       text(
-        /^[1-9]\d*\.\d+-(RELEASE|RC[1-9]\d*|BETA[1-9]\d*)$/,
+        // At most 16 characters, so that the AMI name stays within its 128.
+        /^[1-9]\d{0,2}\.\d{1,3}-(RELEASE|RC[1-9]\d?|BETA[1-9]\d?)$/,
         'must be a FreeBSD release such as 15.1-RELEASE, 15.1-RC1 or 15.1-BETA2, without a patch level',
       ),
     ),
@@ -128,7 +141,7 @@ const recipeShape = {
   ),
   sets: described(
     z._default(
-      z.array(text(/^[a-z][a-z0-9_-]{0,31}$/, 'must be the name of a set, such as base')).check(
+      z.array(setName).check(
         z.refine((sets) => new Set(sets).size === sets.length, { error: 'must not name a set twice' }),
         z.refine((sets) => ['base', 'kernel'].every((set) => sets.includes(set)), {
           error: 'must contain base and kernel: nothing boots without them',
@@ -177,11 +190,11 @@ export const recipeDigest = (recipe: Recipe): string => digestOf(recipe as unkno
 export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {
   const result = recipeSchema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
-  const problems = result.error.issues.flatMap(describeIssue);
+  const problems = listed(withoutConsequences(result.error.issues).flatMap(describeIssue));
   throw new FactoryError(
     'InvalidRecipe',
     {
-      message: `${where} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((p) => `- ${p}`).join('\n')}`,
+      message: `${where} has ${problems}`,
       remedy: 'correct the fields named above; docs/recipe.md describes each.',
     },
     { cause: result.error },
@@ -190,17 +203,34 @@ export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {
 
 type Issue = z.core.$ZodIssue;
 
+/** Enough for any recipe that was meant as one. */
+const PROBLEMS_SHOWN = 40;
+
+function listed(problems: readonly string[]): string {
+  const shown = problems.slice(0, PROBLEMS_SHOWN).map((problem) => `- ${problem}`);
+  const rest = problems.length - shown.length;
+  if (rest > 0) shown.push(`- and ${rest} more`);
+  return `${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${shown.join('\n')}`;
+}
+
+/** What is of the wrong type has the wrong length too, which would only confuse (checks of length look at texts and lists alike). */
+function withoutConsequences(issues: readonly Issue[]): Issue[] {
+  const place = (issue: Issue) => JSON.stringify(issue.path);
+  const mistyped = new Set(issues.filter(({ code }) => code === 'invalid_type').map(place));
+  return issues.filter((issue) => issue.code === 'invalid_type' || !mistyped.has(place(issue)));
+}
+
 function describeIssue(issue: Issue): string[] {
-  const path = issue.path.map(String).join('.');
+  const path = issue.path.map((key) => shortened(String(key))).join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(issue.path);
-    return issue.keys.map((key) => {
+    return issue.keys.map(shortened).map((key) => {
       const near = nearest(key, known);
       const field = path === '' ? key : `${path}.${key}`;
       return `${field} is not a key of a recipe${near ? `; did you mean ${near}?` : `; known here: ${known.join(', ')}`}`;
     });
   }
-  if (issue.code === 'invalid_type' && issue.input === undefined)
+  if ((issue.code === 'invalid_type' || issue.code === 'invalid_value') && issue.input === undefined)
     return [`${path || 'the recipe'} is missing`];
   if (issue.code === 'invalid_value') {
     return [`${path} must be one of ${issue.values.map(String).join(', ')}; it is ${preview(issue.input)}`];
@@ -228,8 +258,9 @@ function nearest(key: string, known: readonly string[]): string | undefined {
 }
 
 function preview(input: unknown): string {
-  const text = JSON.stringify(input) ?? String(input);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  return shortened(JSON.stringify(input) ?? String(input));
 }
+
+const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
 
 const article = (type: string): string => (/^[aeio]/.test(type) ? `an ${type}` : `a ${type}`);

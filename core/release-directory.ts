@@ -70,10 +70,13 @@ async function explainAbsence(
 ): Promise<FactoryError> {
   const absent = answers.filter(({ answer }) => answer.status === 'absent').map(({ directory }) => directory);
   const first = absent[0];
-  if (first === undefined) {
-    const reasons = answers.map(({ directory, answer }) => `- ${directory}/MANIFEST: ${answer.reason}`);
+  // A mirror that does not answer may have what the others have not.
+  if (first === undefined || absent.length < answers.length) {
+    const reasons = answers.map(
+      ({ directory, answer }) => `- ${directory}/MANIFEST: ${answer.reason ?? 'not there'}`,
+    );
     return new FactoryError('MirrorUnreachable', {
-      message: `No mirror answered:\n${reasons.join('\n')}`,
+      message: `${first === undefined ? 'No mirror answered' : `No mirror that answered has ${releaseLabel(recipe)}`}:\n${reasons.join('\n')}`,
       remedy: 'check the URLs in mirrors or source, and that the functions reach them; else try again later.',
     });
   }

@@ -25,12 +25,18 @@ export const shellQuote = (value: string): string => `'${value.replaceAll("'", "
 
 /** Fills worker/bootstrap.sh. Throws RangeError when a placeholder is not there once, or the result is over 16 KB. */
 export function renderUserData(template: string, bootstrap: Bootstrap): string {
-  let text = template;
-  for (const [field, mark] of Object.entries(placeholder) as [keyof Bootstrap, string][]) {
-    const parts = text.split(mark);
-    if (parts.length !== 2) throw new RangeError(`bootstrap has ${parts.length - 1} of ${mark}, not one`);
-    text = parts.join(shellQuote(bootstrap[field]));
+  const fields = new Map(
+    (Object.keys(placeholder) as (keyof Bootstrap)[]).map((field) => [placeholder[field] as string, field]),
+  );
+  for (const mark of fields.keys()) {
+    const count = template.split(mark).length - 1;
+    if (count !== 1) throw new RangeError(`bootstrap has ${count} of ${mark}, not one`);
   }
+  // In one pass, so that a value that looks like a placeholder stays what it is.
+  const text = template.replaceAll(/@[A-Z0-9_]+@/g, (mark) => {
+    const field = fields.get(mark);
+    return field === undefined ? mark : shellQuote(bootstrap[field]);
+  });
   const size = Buffer.byteLength(text);
   if (size > USER_DATA_LIMIT)
     throw new RangeError(`user data is ${size} bytes, over the limit of ${USER_DATA_LIMIT}`);
