@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { readEnvironment } from '../../core/function-environment.ts';
+import { caught } from './caught.ts';
+
+const plan = {
+  ARTIFACTS_BUCKET: 'bucket',
+  WORKER_IMAGE_PARAMETER: '/ami-foundry/{architecture}',
+  WORKER_INSTANCE_TYPES_AMD64: 'c7i.large, m7i.large',
+  WORKER_INSTANCE_TYPES_ARM64: 'c7g.large',
+  WORKER_SECONDS: '3600',
+};
+
+describe('the environment of a function', () => {
+  test('is read with lists and numbers, and without what is not its own', () => {
+    expect(readEnvironment('plan', { ...plan, AWS_SECRET_ACCESS_KEY: 'x' })).toEqual({
+      ARTIFACTS_BUCKET: 'bucket',
+      WORKER_IMAGE_PARAMETER: '/ami-foundry/{architecture}',
+      WORKER_INSTANCE_TYPES_AMD64: ['c7i.large', 'm7i.large'],
+      WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
+      WORKER_SECONDS: 3600,
+    });
+  });
+
+  test('that lacks settings is refused with every one of them, and shows no value', () => {
+    const error = caught(() =>
+      readEnvironment('plan', { WORKER_SECONDS: 'soon', AWS_SECRET_ACCESS_KEY: 'hush' }),
+    );
+    expect(error.name).toBe('ConfigurationError');
+    for (const variable of Object.keys(plan)) expect(error.message).toContain(variable);
+    expect(error.message).not.toContain('hush');
+  });
+
+  test.each([
+    ['WORKER_SECONDS', ''],
+    ['WORKER_SECONDS', '0'],
+    ['WORKER_SECONDS', '-5'],
+    ['WORKER_SECONDS', '1.5'],
+    ['WORKER_IMAGE_PARAMETER', 'ami-0123'],
+    ['WORKER_INSTANCE_TYPES_AMD64', ''],
+    ['WORKER_INSTANCE_TYPES_AMD64', 'c7i.large,,m7i.large'],
+    ['ARTIFACTS_BUCKET', ''],
+  ])('%s=%j is refused by its name', (variable, value) => {
+    const error = caught(() => readEnvironment('plan', { ...plan, [variable]: value }));
+    expect(error.name).toBe('ConfigurationError');
+    expect(error.message).toContain(variable);
+  });
+});
