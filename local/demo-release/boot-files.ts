@@ -24,7 +24,7 @@ const NEEDED = (
   'normal memdisk tar part_gpt part_msdos fat ufs1 ufs2 search search_label search_fs_file echo cat read test regexp ' +
   'true sleep configfile terminal halt reboot ls minicmd'
 ).split(' ');
-const WELCOME = ['serial', 'terminfo', 'probe', 'loadenv', 'date', 'eval', 'all_video', 'efi_gop'];
+const OPTIONAL = ['serial', 'terminfo', 'probe', 'loadenv', 'date', 'eval', 'all_video', 'efi_gop'];
 
 export class MissingGrub extends Error {
   override readonly name = 'MissingGrub';
@@ -34,7 +34,7 @@ export class MissingGrub extends Error {
 export async function grubDirectory(architecture: Architecture, given?: string): Promise<string> {
   const { format, debianPackage } = GRUB[architecture];
   const directory = given ?? `/usr/lib/grub/${format}`;
-  const remedy = `The demo release makes its EFI loader from GRUB: install the Debian packages grub-common and ${debianPackage}.`;
+  const remedy = `The demo release makes its EFI loader from GRUB: install the Debian packages grub-common and ${debianPackage} (on a machine of another architecture: fetch ${debianPackage}:${architecture}, unpack it with dpkg -x, and name its usr/lib/grub/${format} as the GRUB directory).`;
   try {
     await access(join(directory, 'moddep.lst'));
   } catch {
@@ -55,11 +55,12 @@ export async function grubVersion(): Promise<string> {
 /**
  * What the loader does. It ends in an endless sleep, as a machine that waits for a login would, so that the
  * console is not cleared and the watcher decides when the machine stops. GRUB's ufs2 cuts the last
- * character of symlink targets (2.06), so only plain paths are read.
+ * character of symlink targets (2.06), so only plain paths are read. On amd64 it drives the UART itself, since firmware
+ * need not mirror its console there; on arm64 the firmware's console is the serial line.
  */
-export function loaderScript(architecture: Architecture, withSerial: boolean): string {
+export function loaderScript(architecture: Architecture): string {
   const lines = [
-    ...(withSerial
+    ...(architecture === 'amd64'
       ? ['serial --unit=0 --speed=115200', 'terminal_output serial']
       : ['terminal_output console']),
     'echo "ami-foundry demo loader: GRUB in the place of the FreeBSD loader. This is not FreeBSD."',
@@ -86,10 +87,10 @@ export async function efiLoader(architecture: Architecture, modules: string): Pr
   const missing = NEEDED.filter((name) => !present.has(`${name}.mod`));
   if (missing.length > 0)
     throw new MissingGrub(`GRUB in ${modules} lacks the modules ${missing.join(', ')}.`);
-  const extra = WELCOME.filter((name) => present.has(`${name}.mod`));
+  const extra = OPTIONAL.filter((name) => present.has(`${name}.mod`));
   const scratch = await mkdtemp(join(tmpdir(), 'ami-foundry-demo-loader-'));
   try {
-    const script = Buffer.from(loaderScript(architecture, extra.includes('serial')));
+    const script = Buffer.from(loaderScript(architecture));
     const facts = { uid: 0, gid: 0, uname: 'root', gname: 'wheel', mtime: 0 } as const;
     const memdisk = Buffer.concat([
       ...tarStream([

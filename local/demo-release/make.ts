@@ -1,7 +1,7 @@
 /**
  * Makes the demo release: a tree with the paths and formats of download.freebsd.org, for machines that have no mirror.
  *
- *   node local/demo-release/make.ts OUT_DIR [--architecture amd64|arm64]
+ *   node local/demo-release/make.ts OUT_DIR [--architecture amd64|arm64] [--grub-directory DIR]
  *
  * The sets depend on: the sources in this directory, the program of `@esbuild/freebsd-*` in the version of the lock file,
  * GRUB's modules and grub-mkimage (base only), and xz. With these equal, two runs give the same bytes.
@@ -290,16 +290,24 @@ async function linkRelease(path: string, target: string): Promise<void> {
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { architecture: { type: 'string', default: 'amd64' } },
+    options: { architecture: { type: 'string', default: 'amd64' }, 'grub-directory': { type: 'string' } },
   });
   const [directory] = positionals;
   const { architecture } = values;
   if (!directory || positionals.length > 1 || (architecture !== 'amd64' && architecture !== 'arm64')) {
-    console.error('usage: node local/demo-release/make.ts OUT_DIR [--architecture amd64|arm64]');
+    console.error(
+      'usage: node local/demo-release/make.ts OUT_DIR [--architecture amd64|arm64] [--grub-directory DIR]',
+    );
     process.exit(64);
   }
   try {
-    const made = await makeDemoRelease({ directory, architecture, log: (line) => console.error(line) });
+    const modules = values['grub-directory'];
+    const made = await makeDemoRelease({
+      directory,
+      architecture,
+      log: (line) => console.error(line),
+      ...(modules === undefined ? {} : { grubDirectory: modules }),
+    });
     console.log(`${made.directory}${made.made ? '' : ' (already made)'}`);
     for (const set of made.sets) {
       const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
