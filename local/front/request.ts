@@ -19,6 +19,13 @@ export function scopeOf(request: IncomingMessage, url: URL): Scope {
   const signedHeader = header?.match(/^AWS4-HMAC-SHA256 .*Credential=([^,\s]+)/)?.[1];
   const presigned = url.searchParams.get('X-Amz-Credential') ?? undefined;
   const credential = signedHeader ?? presigned;
+  if (credential === undefined && (url.searchParams.has('AWSAccessKeyId') || header?.startsWith('AWS '))) {
+    // Signature Version 2, which AWS CLI 1 still presigns with unless told `s3.signature_version s3v4`.
+    throw new ServiceError(
+      'InvalidRequest',
+      'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+    );
+  }
   if (credential === undefined) {
     throw new ServiceError('MissingAuthenticationToken', 'Missing Authentication Token', 403);
   }

@@ -1,0 +1,109 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openStage, type Stage } from '../stage.ts';
+import { haveVenv, judge, program } from './judges.ts';
+
+describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
+  let stage: Stage;
+  const environment: Record<string, string> = { AWS_PAGER: '' };
+  beforeAll(async () => {
+    stage = await openStage();
+    environment.AWS_CONFIG_FILE = join(stage.stateDirectory, 'aws-config');
+    // CLI 1 presigns with Signature Version 2 unless told otherwise; S3 takes 4 only.
+    await writeFile(environment.AWS_CONFIG_FILE, '[default]\ns3 =\n  signature_version = s3v4\n');
+    const bundle = join(stage.stateDirectory, 'bundle');
+    await mkdir(bundle);
+    await writeFile(join(bundle, 'index.mjs'), 'export const handler = async (event) => ({ got: event });\n');
+    await stage.cloud.lambda.deploy({
+      name: 'echo',
+      bundle: join(bundle, 'index.mjs'),
+      handler: 'handler',
+      environment: {},
+      timeoutSeconds: 5,
+      memoryMegabytes: 128,
+    });
+  });
+  afterAll(() => stage.close());
+
+  const aws = (...args: string[]) => judge(stage, program('aws'), args, environment);
+  const json = async (...args: string[]) => {
+    const { code, output } = await aws(...args, '--output', 'json');
+    expect(output, args.join(' ')).not.toMatch(/error occurred/);
+    expect(code).toBe(0);
+    return JSON.parse(output) as Record<string, never>;
+  };
+
+  test('who am I', async () => {
+    expect(await json('sts', 'get-caller-identity')).toMatchObject({ Account: stage.cloud.accountId });
+  });
+
+  test('finds the worker images by path, page by page, and by name', async () => {
+    const found = await json(
+      'ssm',
+      'get-parameters-by-path',
+      '--path',
+      '/aws/service/freebsd',
+      '--recursive',
+    );
+    expect(found.Parameters).toHaveLength(12);
+    const images = await json(
+      'ec2',
+      'describe-images',
+      '--filters',
+      'Name=name,Values=FreeBSD 15.1-RELEASE-arm64*',
+    );
+    expect(images.Images).toHaveLength(2);
+  });
+
+  test('makes a volume, sees it in pages and deletes it', async () => {
+    const zone = `${stage.cloud.region}a`;
+    for (let index = 0; index < 2; index++) {
+      await json('ec2', 'create-volume', '--availability-zone', zone, '--size', '1', '--volume-type', 'gp3');
+    }
+    const { Volumes } = (await json('ec2', 'describe-volumes', '--page-size', '5', '--max-items', '1')) as {
+      Volumes: { VolumeId: string; Size: number }[];
+    };
+    expect(Volumes).toHaveLength(1);
+    expect(
+      (await aws('ec2', 'wait', 'volume-available', '--volume-ids', Volumes[0]?.VolumeId ?? '')).code,
+    ).toBe(0);
+    expect((await aws('ec2', 'delete-volume', '--volume-id', Volumes[0]?.VolumeId ?? '')).code).toBe(0);
+  });
+
+  test('an error looks like an error', async () => {
+    const ended = await aws('ec2', 'describe-instances', '--instance-ids', 'i-0123456789abcdef0');
+    expect(ended.code).not.toBe(0);
+    expect(ended.output).toContain(
+      '(InvalidInstanceID.NotFound) when calling the DescribeInstances operation',
+    );
+  });
+
+  test('S3: puts, lists and presigns what any HTTP client can then fetch, but not forge', async () => {
+    const file = join(stage.stateDirectory, 'greeting.txt');
+    await writeFile(file, 'good day\n');
+    expect((await aws('s3', 'mb', 's3://judge-bucket')).code).toBe(0);
+    expect((await aws('s3', 'cp', file, 's3://judge-bucket/a b+c/greeting.txt')).code).toBe(0);
+    const { output } = await aws(
+      's3',
+      'presign',
+      's3://judge-bucket/a b+c/greeting.txt',
+      '--expires-in',
+      '600',
+    );
+    const url = output.trim();
+    expect(url).toContain('X-Amz-Signature=');
+    expect(await (await fetch(url)).text()).toBe('good day\n');
+    const forged = await fetch(url.replace(/X-Amz-Expires=600/, 'X-Amz-Expires=60000'));
+    expect(forged.status).toBe(403);
+    expect(await forged.text()).toContain('SignatureDoesNotMatch');
+  });
+
+  test('Step Functions and Lambda answer', async () => {
+    expect(await json('stepfunctions', 'list-state-machines')).toEqual({ stateMachines: [] });
+    expect(await json('lambda', 'list-functions')).toMatchObject({ Functions: [{ FunctionName: 'echo' }] });
+    const out = join(stage.stateDirectory, 'out.json');
+    const called = await json('lambda', 'invoke', '--function-name', 'echo', '--payload', '{"a":1}', out);
+    expect(called).toMatchObject({ StatusCode: 200 });
+  });
+});
