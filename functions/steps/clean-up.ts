@@ -36,11 +36,10 @@ export const cleanUp =
     const disks = (await volumes.findByBuild(build)).filter(({ state }) => state !== 'deleted');
     const busy: string[] = [];
     for (const { volumeId, state: volumeState } of disks) {
-      if (volumeState === 'in-use') await volumes.detach(volumeId);
-      const now = await volumes.describe(volumeId);
-      if (now === undefined || now.state === 'deleting') continue;
-      if (now.state === 'available' || now.state === 'error') await volumes.delete(volumeId);
-      else busy.push(`${volumeId} (${now.state})`);
+      // What is attached comes free, or goes away with its instance, when the termination is through: a root volume
+      // refuses to be detached before.
+      if (volumeState === 'available' || volumeState === 'error') await volumes.delete(volumeId);
+      else if (volumeState !== 'deleting') busy.push(`${volumeId} (${volumeState})`);
     }
     const ending = (await instances.findByBuild(build)).filter(({ state }) => state !== 'terminated');
     busy.push(...ending.map(({ instanceId, state }) => `${instanceId} (${state})`));
