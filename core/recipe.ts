@@ -149,7 +149,7 @@ const recipeShape = {
       ),
       ['base', 'kernel'],
     ),
-    "Distribution sets to extract, by the MANIFEST's names.",
+    "Distribution sets to extract, by the MANIFEST's names. Default: base and kernel.",
   ),
   hostname: described(
     z._default(
