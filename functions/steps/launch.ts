@@ -80,7 +80,12 @@ export const launch =
           refusals.push(`${instanceType} in ${zone}: ${error.message}`);
         }
       }
-      await volumes.delete(volumeId);
+      try {
+        await volumes.delete(volumeId);
+      } catch (error) {
+        // A volume that is still being made cannot be deleted (DeleteVolume): CleanUp finds it by its tags.
+        if (!(error instanceof Error && error.name === 'IncorrectState')) throw error;
+      }
       return undefined;
     };
 
