@@ -36,7 +36,7 @@ export const httpMirror = (pause: (milliseconds: number) => Promise<void>): Mirr
           answer = { status: 'unreachable', reason: cause.message || cause.name };
         }
         if (answer.status !== 'unreachable') return answer;
-        if (attempt < TRIES) await pause(250 * 4 ** attempt);
+        if (attempt < TRIES) await pause(250 * 4 ** (attempt - 1));
       }
       return answer;
     },

@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { S3Client } from '@aws-sdk/client-s3';
+import {
+  DescribeExecutionCommand,
+  type DescribeExecutionCommandOutput,
+  SFNClient,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { type Cloud, startCloud } from '../../local/cloud.ts';
+import { type DemoRelease, makeDemoRelease } from '../../local/demo-release/make.ts';
+import { type Mirror, startMirror } from '../../local/demo-release/serve.ts';
+import { deploy } from '../../local/deploy.ts';
+
+const root = new URL('../../', import.meta.url).pathname;
+
+/** A fiftieth of the demo release: every kind of entry, quick to build. */
+const SMALL = 0.02;
+
+/** A local cloud with the factory deployed, and a mirror with a small release. */
+export interface Factory extends AsyncDisposable {
+  readonly cloud: Cloud;
+  readonly mirror: Mirror;
+  readonly release: DemoRelease;
+  readonly sfn: SFNClient;
+  readonly ec2: EC2Client;
+  readonly s3: S3Client;
+  readonly stateDirectory: string;
+  /** Starts an execution with this very input and returns its ARN. */
+  start(input: unknown, name?: string): Promise<string>;
+  /** Waits for the end of an execution. */
+  end(executionArn: string): Promise<DescribeExecutionCommandOutput>;
+  /** A good recipe for the mirror, with changes. */
+  recipe(changes?: Record<string, unknown>): Record<string, unknown>;
+}
+
+export async function startFactory(settings: { workerSeconds?: number } = {}): Promise<Factory> {
+  const directory = join(root, '.state/demo-release-small');
+  const release = await makeDemoRelease({ directory, scale: SMALL });
+  const stateDirectory = await mkdtemp(join(root, '.state/cloud-test-'));
+  const cloud = await startCloud({ stateDirectory, log: () => {} });
+  const mirror = await startMirror({ directory });
+  const client = { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud.credentials };
+  const sfn = new SFNClient(client);
+  const { stateMachineArn } = await deploy(cloud, settings);
+  let count = 0;
+  return {
+    cloud,
+    mirror,
+    release,
+    sfn,
+    ec2: new EC2Client(client),
+    s3: new S3Client(client),
+    stateDirectory,
+    async start(input, name = `test-${++count}`) {
+      const { executionArn = '' } = await sfn.send(
+        new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
+      );
+      return executionArn;
+    },
+    async end(executionArn) {
+      for (;;) {
+        const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }));
+        if (execution.status !== 'RUNNING') return execution;
+        await pause(50);
+      }
+    },
+    recipe: (changes = {}) => ({
+      name: 'test-image',
+      release: '15.1-RELEASE',
+      architecture: 'amd64',
+      rootSize: 1,
+      mirrors: [mirror.url],
+      ...changes,
+    }),
+    async [Symbol.asyncDispose]() {
+      await cloud.stop();
+      await mirror.close();
+      await rm(stateDirectory, { recursive: true, force: true });
+    },
+  };
+}
