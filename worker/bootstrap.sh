@@ -3,8 +3,10 @@
 # (FreeBSD, on the console, boot waits for it) or cloud-init; whatever happens, it ends in power-off.
 #
 # The URLs are presigned, so they are secrets: nothing that may contain one reaches the console.
+
+# The trap calls finish, which shellcheck does not see.
+# shellcheck disable=SC2317
 set +x +C -e -u
-# shellcheck disable=SC2317 # the trap reaches finish and what it calls
 
 payload_url=@PAYLOAD_URL@
 payload_sha256=@PAYLOAD_SHA256@

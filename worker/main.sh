@@ -80,12 +80,6 @@ fail() {
 	exit 1
 }
 
-# size_of(file): its length. ls knows it without reading the file; stat(1) has other options on each platform.
-size_of() {
-	# shellcheck disable=SC2012 # only the fifth column is read, the name may be anything
-	ls -lnL -- "$1" | awk '{ print $5; exit }'
-}
-
 # phase_bytes(count): how much the phase has worked on, for its last line and the report.
 phase_bytes() {
 	printf '%s\n' "$1" >"${state}/bytes"
@@ -149,7 +143,8 @@ _run_phase() {
 	_phase_status=0
 	wait "${phase_pid}" || _phase_status=$?
 	phase_pid=
-	kill "${clock_pid}" 2>/dev/null || :
+	# Not TERM: between fork and its first command a child has neither its parent's trap nor the default yet.
+	kill -KILL "${clock_pid}" 2>/dev/null || :
 	wait "${clock_pid}" 2>/dev/null || :
 	clock_pid=
 	if [ "${_phase_status}" -ne 0 ]; then
@@ -310,7 +305,9 @@ while [ $# -gt 0 ]; do
 	--job | --volume | --work) ;;
 	*) _usage "unknown option $1" ;;
 	esac
-	[ -n "${2:-}" ] || _usage "$1 needs a value"
+	case ${2:-} in
+	'' | -*) _usage "$1 needs a value" ;;
+	esac
 	case $1 in
 	--job) job_file=$2 ;;
 	--volume) volume=$2 ;;

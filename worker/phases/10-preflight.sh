@@ -9,8 +9,8 @@ preflight_run() {
 	if [ "${job_filesystem}" != ufs ]; then
 		fail UnsupportedOnPlatform "the worker cannot make a ${job_filesystem} root on ${platform}" 'choose the file system ufs'
 	fi
-	platform_check
 	: >"${state}/tools.missing"
+	platform_check
 	for _name in ${phases}; do
 		"${_name}_check"
 	done
@@ -50,7 +50,10 @@ _preflight_disk() {
 		fail VolumeTooSmall "volume ${volume} has ${_preflight_size} bytes, the image needs ${job_disk_size}" \
 			'make the volume as large as the image'
 	fi
-	printf '%s\n' "${disk}" >"${state}/disk"
+	# The layer may have to make a device of it; ${state}/disk is what the later phases write to.
+	platform_acquire "${disk}" >"${state}/disk"
 }
 
-preflight_undo() { :; }
+preflight_undo() {
+	platform_release
+}

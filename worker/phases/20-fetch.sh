@@ -3,8 +3,6 @@
 
 # Rounds over all mirrors, with the seconds of rest after each: a mirror that is restarting is back by then.
 fetch_rests='1 3 0'
-# Requests to one mirror for one set in a round, while each brings bytes that the one before did not.
-fetch_requests=6
 
 fetch_check() { :; }
 
@@ -71,59 +69,46 @@ _fetch_set() {
 }
 
 # One mirror's turn: sets ${_fetch_outcome} to complete, mismatch, truncated, missing or unreachable, and ${_fetch_detail}.
+# It lasts as long as each request gets further into the set than all before it.
 _fetch_from_mirror() {
-	_fetch_requests=0
-	_fetch_had=0
-	while [ "${_fetch_requests}" -lt "${fetch_requests}" ]; do
-		_fetch_requests=$((_fetch_requests + 1))
-		[ "${_fetch_requests}" -eq 1 ] || sleep 1
-		_fetch_resumed=
+	_fetch_furthest=0
+	_fetch_detail='no request was answered in full'
+	while :; do
 		if [ -s "${_fetch_file}" ]; then
 			_fetch_resumed=yes
 			_fetch_status=0
 			platform_resume "${_fetch_url}" "${_fetch_file}" 2>"${state}/fetch.stderr" || _fetch_status=$?
 			platform_sha256 <"${_fetch_file}" >"${state}/fetch.sha256"
 		else
+			_fetch_resumed=
 			_fetch_stream
 		fi
 		read -r _fetch_sha256 <"${state}/fetch.sha256"
-		_fetch_size=$(size_of "${_fetch_file}")
 		# Whatever the tool said: these are the bytes.
 		if [ "${_fetch_sha256}" = "${_fetch_wanted}" ]; then
 			_fetch_outcome=complete
 			return 0
 		fi
-		# Sets ${_fetch_verdict} and ${_fetch_detail} from the tool's status and words.
+		_fetch_size=$(size_of "${_fetch_file}")
+		# Sets ${_fetch_verdict} and ${_fetch_said} from the tool's status and words.
 		platform_fetch_verdict "${_fetch_status}" "${_fetch_size}"
-		case ${_fetch_verdict} in
+		case ${_fetch_verdict}${_fetch_resumed:+,resumed} in
 		complete)
-			# The two halves may be of two files: once more, whole.
-			if [ -n "${_fetch_resumed}" ]; then
-				rm -f "${_fetch_file:?}"
-				_fetch_had=0
-				continue
-			fi
 			_fetch_outcome=mismatch
 			_fetch_detail="got ${_fetch_size} bytes with SHA-256 ${_fetch_sha256}$(_fetch_guess)"
 			return 0
 			;;
-		no-ranges)
-			rm -f "${_fetch_file:?}"
-			_fetch_had=0
-			continue
-			;;
-		truncated)
-			if [ "${_fetch_size}" -gt "${_fetch_had}" ]; then
-				_fetch_had=${_fetch_size}
-				_fetch_outcome=truncated
-				continue
-			fi
+		# The parts may be of two files, or the server cannot resume: from the beginning.
+		complete,resumed | no-ranges*) rm -f "${_fetch_file:?}" ;;
+		*)
+			_fetch_outcome=${_fetch_verdict}
+			_fetch_detail=${_fetch_said}
+			[ "${_fetch_verdict}" = truncated ] && [ "${_fetch_size}" -gt "${_fetch_furthest}" ] || return 0
+			_fetch_furthest=${_fetch_size}
 			;;
 		esac
-		_fetch_outcome=${_fetch_verdict}
-		return 0
+		sleep 1
 	done
-	_fetch_outcome=truncated
 }
 
 # The whole set in one request, hashed while it comes in.

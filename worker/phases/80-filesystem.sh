@@ -4,13 +4,13 @@ filesystem_check() { :; }
 
 filesystem_run() {
 	mkdir "${images:?}"
-	layout_of freebsd-ufs
 	progress_of tree "${images}" 0
-	platform_make_root "${images}/root.img" "${part_size}"
 	if layout_of efi; then
 		_filesystem_loader
 		platform_make_esp "${images}/esp.img" "${part_size}" "${_filesystem_loader}" "${_filesystem_boot_name}"
 	fi
+	layout_of freebsd-ufs
+	platform_make_root "${images}/root.img" "${part_size}"
 	phase_bytes "$(du -sk -- "${images}" | awk '{ printf "%.0f", $1 * 1024 }')"
 }
 

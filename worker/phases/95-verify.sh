@@ -13,6 +13,7 @@ verify_run() {
 		fail VerifyFailed "the disk has SHA-256 ${_verify_sha256} over the ${_verify_total} bytes written, the image ${_verify_wanted}" \
 			'try again with a new volume'
 	fi
+	platform_release
 	phase_bytes "${_verify_total}"
 }
 

@@ -57,6 +57,13 @@ platform_disk_size() {
 	fi
 }
 
+# Files and block devices are written alike, so there is nothing to own.
+platform_acquire() {
+	printf '%s\n' "$1"
+}
+
+platform_release() { :; }
+
 platform_sha256() {
 	sha256sum | cut -d ' ' -f 1
 }
@@ -84,30 +91,30 @@ platform_resume() {
 # curl(1), EXIT CODES; the last header block is the answer, those before it are redirects.
 platform_fetch_verdict() {
 	_fetch_said=$(tail -n 1 "${state}/fetch.stderr")
+	_fetch_said=${_fetch_said#curl: }
 	_fetch_answer=$(tr -d '\r' <"${state}/fetch.headers" | awk '
 		/^HTTP\// { code = $2; total = "" }
 		tolower($1) == "content-length:" { if (total == "") total = $2 }
 		tolower($1) == "content-range:" { sub(/.*\//, ""); total = $0 }
 		END { print code + 0, (total == "" ? "?" : total) }')
 	_fetch_code=${_fetch_answer% *}
-	_fetch_detail=${_fetch_said#curl: }
 	case $1,${_fetch_code} in
 	0,*) _fetch_verdict=complete ;;
 	22,404 | 22,410)
 		_fetch_verdict=missing
-		_fetch_detail="answered ${_fetch_code}"
+		_fetch_said="answered ${_fetch_code}"
 		;;
 	# The file has all bytes that there are, or the server cannot resume.
 	22,416 | 33,*) _fetch_verdict=no-ranges ;;
 	22,*)
 		_fetch_verdict=unreachable
-		_fetch_detail="answered ${_fetch_code}"
+		_fetch_said="answered ${_fetch_code}"
 		;;
 	*)
 		_fetch_verdict=unreachable
 		if [ "$2" -gt 0 ]; then
 			_fetch_verdict=truncated
-			_fetch_detail="got $2 of ${_fetch_answer#* } bytes"
+			_fetch_said="got $2 of ${_fetch_answer#* } bytes"
 		fi
 		;;
 	esac

@@ -1,0 +1,272 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Mirror, startMirror } from './mirror.ts';
+import { base, gptboot, kernel, loader, pmbr } from './synthetic-release.ts';
+import {
+  job,
+  MIB,
+  removeMachines,
+  removePayload,
+  root,
+  runWorker,
+  shells,
+  type WorkerResult,
+} from './worker-run.ts';
+
+let mirror: Mirror;
+beforeAll(async () => {
+  mirror = await startMirror();
+});
+afterAll(async () => {
+  await mirror.close();
+  removeMachines();
+  removePayload();
+});
+
+const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
+const tool = (name: string, ...args: string[]) => execFileSync(name, args, { encoding: 'utf8' });
+
+function bytesAt(path: string, offset: number, length: number): Buffer {
+  const data = Buffer.alloc(length);
+  const file = openSync(path, 'r');
+  readSync(file, data, 0, length, offset);
+  closeSync(file);
+  return data;
+}
+
+const PHASES = 'preflight fetch extract configure packages customise seal filesystem write verify'.split(' ');
+const ESP = 2 * MIB;
+const ROOT = 36 * MIB;
+
+/** sleuthkit speaks of the file system that begins at this sector. */
+const at = ['-f', 'ufs', '-o', String(ROOT / 512)];
+
+function inodeOf(disk: string, path: string): string {
+  const line = tool('fls', ...at, '-r', '-p', disk)
+    .split('\n')
+    .find((entry) => entry.replace(/^\S+ (\* )?/, '').split(':\t')[1] === path);
+  const inode = line?.match(/^\S+ (\d+)/)?.[1];
+  if (inode === undefined) throw new Error(`${path} is not in the file system`);
+  return inode;
+}
+
+const contentOf = (disk: string, path: string) =>
+  execFileSync('icat', [...at, disk, inodeOf(disk, path)], { maxBuffer: 2 ** 26 });
+
+describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
+  'a build under $name',
+  ({ shell }) => {
+    let result: WorkerResult;
+    beforeAll(async () => {
+      result = await runWorker({ shell, lines: job([mirror.url]) });
+    });
+
+    it('succeeds, says so and powers off', () => {
+      expect(result.report, result.console).toMatchObject({ version: 1, build: 'demo-3f1c', ok: true });
+      expect(result.status).toBe(0);
+      expect(result.poweredOff).toBe(true);
+    });
+
+    it('shows every phase begin and end, in order, and nothing else', () => {
+      const lines = result.console.trimEnd().split('\n');
+      expect(lines[0]).toBe('foundry: build=demo-3f1c platform=linux version=1');
+      expect(lines.at(-1)).toMatch(/^foundry-report: /);
+      expect(
+        lines.slice(1, -1).map((line) => line.replace(/seconds=\d+\.\d bytes=\d+$/, 'seconds=S bytes=B')),
+      ).toEqual(
+        PHASES.flatMap((phase) => [
+          `foundry: phase=${phase} state=start`,
+          `foundry: phase=${phase} state=done seconds=S bytes=B`,
+        ]),
+      );
+    });
+
+    it('reports times, bytes, entries and the digest of what it wrote', () => {
+      const { report } = result;
+      expect(report.phases.map((phase: { name: string }) => phase.name)).toEqual(PHASES);
+      expect(report.phases[1].bytes).toBe(base.body.length + kernel.body.length);
+      expect(report.tree.entries).toBe(base.entries + kernel.entries + 3);
+      expect(report.disk.bytes).toBe(96 * MIB);
+      expect(report.disk.written).toBeGreaterThan(gptboot.length);
+      expect(report.disk.sha256).toMatch(/^[0-9a-f]{64}$/);
+    });
+
+    it('leaves nothing in its work directory', () => {
+      expect(readdirSync(join(result.machine, 'work'))).toEqual([]);
+    });
+
+    it('makes a partition table without fault', () => {
+      expect(tool('sgdisk', '-v', result.disk)).toContain('No problems found');
+      const table = JSON.parse(tool('sfdisk', '--json', result.disk)).partitiontable;
+      expect(table.id).toBe('3F2504E0-4F89-41D3-9A0C-0305E82C3301');
+      expect(
+        table.partitions.map(({ start, size, type, uuid, name }: Record<string, string>) => [
+          start,
+          size,
+          type,
+          uuid,
+          name,
+        ]),
+      ).toEqual([
+        [
+          2048,
+          1024,
+          '83BD6B9D-7F41-11DC-BE0B-001560B84F0F',
+          '3F2504E0-4F89-41D3-9A0C-0305E82C3311',
+          'bootfs',
+        ],
+        [
+          4096,
+          69632,
+          'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
+          '3F2504E0-4F89-41D3-9A0C-0305E82C3312',
+          'efiboot0',
+        ],
+        [
+          73728,
+          120832,
+          '516E7CB6-6ECF-11D6-8FF8-00022D09712B',
+          '3F2504E0-4F89-41D3-9A0C-0305E82C3313',
+          'rootfs',
+        ],
+      ]);
+    });
+
+    it('puts the boot code of the release where BIOS looks', () => {
+      const sector = bytesAt(result.disk, 0, 512);
+      expect(sector.subarray(0, 440).equals(pmbr.subarray(0, 440))).toBe(true);
+      expect(sector.subarray(510).toString('hex')).toBe('55aa');
+      expect(sector[450]).toBe(0xee);
+      expect(bytesAt(result.disk, MIB, gptboot.length).equals(gptboot)).toBe(true);
+    });
+
+    it('puts the loader where UEFI looks', () => {
+      const esp = `${result.disk}@@${ESP}`;
+      const environment = { ...process.env, MTOOLS_SKIP_CHECK: '1' };
+      const read = (...args: string[]) =>
+        execFileSync(args[0] ?? '', args.slice(1), { env: environment, maxBuffer: 2 ** 26 });
+      expect(read('mtype', '-i', esp, '::EFI/BOOT/BOOTX64.EFI').equals(loader)).toBe(true);
+      expect(read('mdir', '-b', '-/', '-i', esp, '::').toString().trim().split('\n')).toEqual([
+        '::/EFI/',
+        '::/EFI/BOOT/',
+        '::/EFI/BOOT/BOOTX64.EFI',
+      ]);
+      expect(read('mlabel', '-s', '-i', esp, '::').toString()).toContain('EFISYS');
+    });
+
+    it('makes a UFS with the owners, modes and content of the release', () => {
+      expect(tool('fsstat', ...at, result.disk)).toContain('UFS 2');
+      expect(contentOf(result.disk, 'boot/kernel/kernel').length).toBe(900_000);
+      expect(contentOf(result.disk, 'usr/share/Főtanúsítvány =Class Gold=.pem').toString()).toBe(
+        'a name that FreeBSD really has\n',
+      );
+      expect(contentOf(result.disk, 'usr/share/unreadable').toString()).toBe('even for its owner\n');
+      expect(contentOf(result.disk, 'usr/share/zeroes').equals(Buffer.alloc(3 * MIB))).toBe(true);
+      const su = tool('istat', ...at, result.disk, inodeOf(result.disk, 'bin/su'));
+      expect(su).toMatch(/uid \/ gid: 0 \/ 5/);
+      expect(su).toMatch(/mode: rr-sr-xr-x/);
+      expect(inodeOf(result.disk, 'usr/bin/first')).toBe(inodeOf(result.disk, 'usr/bin/second'));
+    });
+
+    it("lays the job's files over it", () => {
+      expect(contentOf(result.disk, 'etc/fstab').toString()).toBe('/dev/gpt/rootfs / ufs rw 1 1\n');
+      expect(contentOf(result.disk, 'usr/local/etc/new.conf').toString()).toBe(
+        'made="$(with) `its` directories"\n',
+      );
+      expect(tool('istat', ...at, result.disk, inodeOf(result.disk, 'usr/local/etc/new.conf'))).toMatch(
+        /uid \/ gid: 0 \/ 69/,
+      );
+      expect(contentOf(result.disk, 'firstboot').length).toBe(0);
+    });
+
+    it('writes only what holds data', () => {
+      // 4 MiB of set content, metadata, the ESP's tables; a disk of 96.
+      expect(statSync(result.disk).blocks * 512).toBeLessThan(24 * MIB);
+    });
+
+    it('makes the same bytes again', async () => {
+      const again = await runWorker({ shell, lines: job([mirror.url]) });
+      expect(sha256(readFileSync(again.disk))).toBe(sha256(readFileSync(result.disk)));
+      expect(again.report.disk.sha256).toBe(result.report.disk.sha256);
+    });
+
+    it.runIf(process.getuid?.() === 0)('makes the same bytes without root', async () => {
+      const unprivileged = await runWorker({ shell, lines: job([mirror.url]), user: 65534 });
+      expect(unprivileged.report, unprivileged.console).toMatchObject({ ok: true });
+      expect(sha256(readFileSync(unprivileged.disk))).toBe(sha256(readFileSync(result.disk)));
+    });
+
+    it('makes an arm64 disk: other loader name, no BIOS boot code', async () => {
+      const lines = job([mirror.url], {
+        architecture: 'arm64',
+        'partition.count': 2,
+        'partition.1.type': 'efi',
+        'partition.1.label': 'efiboot0',
+        'partition.1.size': 34 * MIB,
+        'partition.2.type': 'freebsd-ufs',
+        'partition.2.label': 'rootfs',
+        'partition.2.size': 0,
+        'partition.3.type': undefined,
+        'partition.3.label': undefined,
+        'partition.3.size': undefined,
+        'partition.3.id': undefined,
+      });
+      const arm = await runWorker({ shell, lines });
+      expect(arm.report, arm.console).toMatchObject({ ok: true });
+      expect(bytesAt(arm.disk, 0, 440).equals(Buffer.alloc(440))).toBe(true);
+      const listing = execFileSync('mdir', ['-b', '-/', '-i', `${arm.disk}@@${MIB}`, '::'], {
+        env: { ...process.env, MTOOLS_SKIP_CHECK: '1' },
+      });
+      expect(listing.toString()).toContain('::/EFI/BOOT/BOOTAA64.EFI');
+    });
+  },
+);
+
+describe("the table beside FreeBSD's own", () => {
+  const reference = join(root, '../shared/reference/freebsd-13.2/gpt.img.xz');
+
+  it.runIf(existsSync(reference))('has the same types, labels and attributes as gpart makes', async () => {
+    const result = await runWorker({ lines: job([mirror.url]) });
+    const image = join(result.machine, 'gpart.img');
+    writeFileSync(image, execFileSync('xz', ['-dc', reference], { maxBuffer: 2 ** 28 }));
+    const partitions = (path: string) =>
+      JSON.parse(tool('sfdisk', '--json', path)).partitiontable.partitions.map(
+        ({ type, name, attrs }: Record<string, string>) => ({ type, name, attrs }),
+      );
+    expect(partitions(result.disk)).toEqual(partitions(image));
+    // The protective entry: type EE, from sector 1, not active.
+    const entry = (path: string) => bytesAt(path, 446, 16);
+    expect(entry(result.disk)[0]).toBe(0);
+    expect(entry(result.disk)[4]).toBe(entry(image)[4]);
+    expect(entry(result.disk).readUInt32LE(8)).toBe(entry(image).readUInt32LE(8));
+    rmSync(image);
+  });
+});
+
+describe('a disk that is too small for the release', () => {
+  it('is VolumeTooSmall, in the words of the file system writer', async () => {
+    // One MiB is left for a root of four.
+    const result = await runWorker({
+      diskSize: 38 * MIB,
+      lines: job([mirror.url], { 'disk.size': 38 * MIB }),
+    });
+    expect(result.report, result.console).toMatchObject({
+      ok: false,
+      phase: 'filesystem',
+      code: 'VolumeTooSmall',
+    });
+  });
+});

@@ -1,0 +1,426 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { files, job, MIB, shellPiece, shells } from './worker-run.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'worker-shell-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+let state: string;
+let turn = 0;
+const freshState = () => {
+  state = join(scratch, String(turn++));
+  mkdirSync(state);
+};
+beforeEach(freshState);
+
+/** Text that a shell, awk, sed or printf could trip over, in every encoding a path may have. */
+const hostile = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom(
+    '$(touch pwned)',
+    '`touch pwned`',
+    '"; touch pwned; "',
+    "'; touch pwned; '",
+    '\\n\\t\\0\\c',
+    '%s%n%d',
+    '-n',
+    '-e x',
+    '--',
+    '  leading and trailing  ',
+    '*',
+    '~root',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's expansion, not a template's.
+    '${HOME}',
+    'a=b=c',
+    '=',
+    '\u0081\u0082\u0088', // dash's internal marks, as characters
+    'ő',
+    '&',
+    '\\',
+    '#',
+    '!x',
+  ),
+);
+const oneLine = hostile.map((text) => text.replace(/[\n\r\0]/g, ''));
+
+describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under $name', ({ shell }) => {
+  const run = (script: string, ...args: string[]) => {
+    const { command, argv } = shellPiece(shell, script, args, state);
+    return spawnSync(command, argv, { cwd: state, maxBuffer: 2 ** 26 });
+  };
+
+  describe('json_string', () => {
+    it('writes any text as a JSON string, control characters left out', () => {
+      fc.assert(
+        fc.property(hostile, (text) => {
+          const sent = text.replaceAll('\0', '');
+          const { stdout } = run('json_string "$1"', sent);
+          const expected = sent
+            .replaceAll('\t', ' ')
+            // biome-ignore lint/suspicious/noControlCharactersInRegex: they are the subject.
+            .replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '');
+          expect(JSON.parse(stdout.toString())).toBe(Buffer.from(expected).toString());
+        }),
+        { numRuns: 60 },
+      );
+    });
+  });
+
+  describe('the job', () => {
+    const load = (lines: readonly string[] | Buffer) => {
+      freshState();
+      writeFileSync(join(state, 'given'), Buffer.isBuffer(lines) ? lines : `${lines.join('\n')}\n`);
+      const { status, stdout, stderr } = run(
+        'job_load "$1"; printf "%s %s\\n" "$job_build" "$job_linger"',
+        join(state, 'given'),
+      );
+      const [code, message] = stdout.toString().split('\n');
+      return { status, code: code ?? '', message: message ?? '', stderr: stderr.toString() };
+    };
+    const good = job(['http://mirror.example/releases']);
+
+    it('is taken when every key is right', () => {
+      expect(load(good)).toMatchObject({ status: 0, code: 'demo-3f1c 0', stderr: '' });
+    });
+
+    it('is taken without a line end at its end', () => {
+      expect(load(Buffer.from(good.join('\n')))).toMatchObject({ status: 0 });
+    });
+
+    it('lays the partitions out on whole MiB', () => {
+      load(good);
+      expect(
+        readFileSync(join(state, 'layout'), 'utf8')
+          .split('\n')
+          .map((line) => line.split(' ').slice(0, 5)),
+      ).toEqual([
+        ['1', 'freebsd-boot', 'bootfs', String(MIB), '524288'],
+        ['2', 'efi', 'efiboot0', String(2 * MIB), String(34 * MIB)],
+        ['3', 'freebsd-ufs', 'rootfs', String(36 * MIB), String(59 * MIB)],
+        [''],
+      ]);
+    });
+
+    it('is refused with every mistake named at once', () => {
+      const { status, code, message } = load(
+        job(['ftp://mirror.example'], {
+          version: 2,
+          deadline: 'tomorrow',
+          'disk.id': undefined,
+          'set.1.sha256': 'abc',
+          'file.1.mode': '0999',
+          colour: 'red',
+        }).concat('no key here', 'linger=5'),
+      );
+      expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+      for (const part of [
+        'version is not 1',
+        'deadline is not a valid number',
+        'disk.id is missing',
+        'set.1.sha256 is not 64 hex digits',
+        'file.1.mode is not four octal digits',
+        'mirror.1 is not an http or https URL',
+        'unknown key colour',
+        ' is not key=value',
+        'linger is there twice',
+      ]) {
+        expect(message).toContain(part);
+      }
+    });
+
+    it.each([
+      ['disk.size', '010'],
+      ['disk.size', '1e9'],
+      ['disk.size', '99999999999999999999'],
+      ['filesystem.id', '0123456789ABCDEF'],
+      ['disk.id', '3f2504e0-4f89-41d3-9a0c-0305e82c330'],
+      ['partition.1.label', 'boot fs'],
+      ['partition.1.label', '-n'],
+      ['partition.1.type', 'freebsd-swap'],
+      ['partition.1.type', 'amd64 arm64'],
+      ['architecture', 'amd64 arm64'],
+      ['set.1.file', '../../etc/passwd'],
+      ['set.1.file', 'base.tar'],
+      ['mirror.1', 'http://mirror.example/releases/'],
+      ['mirror.1', 'http://mirror.example/$(id)'],
+      ['mirror.1', '-o/etc/passwd'],
+      ['build', 'a b'],
+      ['file.1.path', 'etc/fstab'],
+      ['file.1.path', '/etc/../../fstab'],
+      ['file.1.path', '/etc/..'],
+      ['file.1.path', '/etc//fstab'],
+      ['file.1.path', '/etc/'],
+      ['file.1.path', '/'],
+      ['file.1.uid', '-1'],
+      ['file.1.content', 'a'],
+      ['file.1.content', 'a==='],
+      ['file.1.content', '$(id)'],
+      ['partition.count', '17'],
+      ['file.count', '99999999'],
+      ['partition.2.size', '99999999999'],
+      ['partition.2.size', '1000'],
+      ['partition.2.type', 'freebsd-boot'],
+    ])('is refused for %s=%s, with that key in the message', (key, value) => {
+      const { status, code, message } = load(job(['http://mirror.example/r'], { [key]: value }));
+      expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+      expect(message).toContain(key);
+    });
+
+    it('is refused when BIOS boot code is asked for on arm64', () => {
+      expect(load(job(['http://m.example'], { architecture: 'arm64' })).message).toContain(
+        'arm64 does not have',
+      );
+    });
+
+    it('keeps every value byte for byte or names its key, and runs none of them', () => {
+      fc.assert(
+        fc.property(
+          fc.constantFrom(
+            'release',
+            'mirror.1',
+            'file.1.path',
+            'partition.2.label',
+            'set.2.name',
+            'disk.size',
+          ),
+          oneLine,
+          (key, value) => {
+            const { status, code, message } = load(job(['http://m.example/r'], { [key]: value }));
+            if (status === 0) {
+              expect(readFileSync(join(state, 'job', key), 'utf8')).toBe(`${value}\n`);
+            } else {
+              expect(code).toBe('BadJob');
+              expect(message).toContain(key);
+            }
+            expect(existsSync(join(state, 'pwned'))).toBe(false);
+          },
+        ),
+        { numRuns: 60 },
+      );
+    });
+
+    it('never takes a key for anything but a key', () => {
+      fc.assert(
+        fc.property(oneLine, (key) => {
+          const { code, status } = load([...good, `${key}=x`]);
+          expect({ code, status }).toEqual({ code: 'BadJob', status: 1 });
+          expect(existsSync(join(state, 'pwned'))).toBe(false);
+        }),
+        { numRuns: 60 },
+      );
+    });
+  });
+
+  describe('preflight', () => {
+    it('is ToolMissing with every tool that is not there, and the package that has it', () => {
+      const path = join(state, 'bin');
+      mkdirSync(path);
+      for (const name of ['sort', 'tr', 'curl', 'node'])
+        symlinkSync(
+          execFileSync('sh', ['-c', `command -v ${name}`])
+            .toString()
+            .trim(),
+          join(path, name),
+        );
+      const { stdout } = run(
+        '. "$worker/phases/10-preflight.sh"; . "$worker/phases/30-extract.sh"; phases=extract; platform=linux; job_filesystem=ufs; PATH=$1; preflight_run',
+        path,
+      );
+      expect(stdout.toString().split('\n').slice(0, 2)).toEqual([
+        'ToolMissing',
+        'missing on this machine: base64 (package coreutils) blockdev (package util-linux) bsdtar (package libarchive-tools) lsblk (package util-linux) mcopy (package mtools) mkfs.vfat (package dosfstools) pgrep (package procps) sfdisk (package fdisk) sha256sum (package coreutils) truncate (package coreutils) xz (package xz-utils) ',
+      ]);
+    });
+  });
+
+  describe('configure', () => {
+    const lay = (laid: Parameters<typeof files>[0]) => {
+      freshState();
+      const tree = join(state, 'tree');
+      mkdirSync(join(tree, 'etc'), { recursive: true });
+      mkdirSync(join(tree, 'usr'));
+      symlinkSync('etc', join(tree, 'inside'));
+      symlinkSync('/', join(tree, 'outside'));
+      symlinkSync('../..', join(tree, 'upwards'));
+      symlinkSync('/etc/passwd', join(tree, 'usr/link'));
+      writeFileSync(join(tree, 'etc/old'), 'old');
+      execFileSync('ln', [join(tree, 'etc/old'), join(tree, 'etc/twin')]);
+      writeFileSync(
+        join(state, 'given'),
+        `${job(['http://m.example/r'], { ...Object.fromEntries(['1', '2', '3'].flatMap((n) => ['path', 'mode', 'uid', 'gid', 'content'].map((k) => [`file.${n}.${k}`, undefined]))), ...files(laid) }).join('\n')}\n`,
+      );
+      const { status, stdout, stderr } = run(
+        'job_load "$1"; mkdir -p "$state"; printf "0\\n" >"$state/entries"; configure_run',
+        join(state, 'given'),
+      );
+      const [code, message] = stdout.toString().split('\n');
+      const spec = existsSync(join(state, 'spec')) ? readFileSync(join(state, 'spec'), 'utf8') : '';
+      return { status, code, message, tree, spec, stderr: stderr.toString() };
+    };
+
+    it('lands any content under any name, byte for byte, and runs none of it', () => {
+      fc.assert(
+        fc.property(oneLine, fc.uint8Array({ maxLength: 400 }), (text, bytes) => {
+          const name = Buffer.from(text.replaceAll('/', '_')).toString().slice(0, 60) || 'x';
+          const path = `/etc/new directory/${name}`;
+          const { status, code, message, tree } = lay([{ path, content: Buffer.from(bytes) }]);
+          if (status === 0) {
+            expect(readFileSync(join(tree, path)).equals(Buffer.from(bytes))).toBe(true);
+          } else {
+            expect(code).toBe('BadJob');
+            expect(message).toContain('file.1.path');
+            expect(['.', '..']).toContain(name);
+          }
+          expect(existsSync(join(state, 'pwned'))).toBe(false);
+          expect(existsSync(join(tree, 'pwned'))).toBe(false);
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it('tells the specification what the file is, and every directory it had to make', () => {
+      const { spec, status } = lay([
+        { path: '/usr/local/a b#c\\d', content: 'x', mode: '4711', uid: 12, gid: 34 },
+      ]);
+      expect(status).toBe(0);
+      expect(spec).toBe(
+        [
+          './usr/local type=dir uid=0 gid=0 mode=0755 flags=none time=1795400000.0',
+          './usr/local/a\\040b\\043c\\134d type=file uid=12 gid=34 mode=4711 flags=none time=1795400000.0',
+          '',
+        ].join('\n'),
+      );
+    });
+
+    it('replaces a file without touching what it was linked to', () => {
+      const { tree } = lay([{ path: '/etc/old', content: 'new' }]);
+      expect(readFileSync(join(tree, 'etc/old'), 'utf8')).toBe('new');
+      expect(readFileSync(join(tree, 'etc/twin'), 'utf8')).toBe('old');
+    });
+
+    it('replaces a symbolic link and does not write through it', () => {
+      const before = readFileSync('/etc/passwd', 'utf8');
+      const { tree, status } = lay([{ path: '/usr/link', content: 'mine' }]);
+      expect(status).toBe(0);
+      expect(readFileSync(join(tree, 'usr/link'), 'utf8')).toBe('mine');
+      expect(readFileSync('/etc/passwd', 'utf8')).toBe(before);
+    });
+
+    it('follows a symbolic link that stays inside', () => {
+      const { tree, spec } = lay([{ path: '/inside/file', content: 'x' }]);
+      expect(readFileSync(join(tree, 'etc/file'), 'utf8')).toBe('x');
+      expect(spec).toContain('./etc/file type=file');
+    });
+
+    it.each(['/outside/tmp/escaped', '/upwards/escaped', '/inside/../../escaped', '/etc/old/below', '/etc'])(
+      'refuses %s with BadJob',
+      (path) => {
+        const { status, code, message } = lay([{ path, content: 'x' }]);
+        expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+        expect(message).toContain('file.1.path');
+        expect(existsSync(join(scratch, 'escaped'))).toBe(false);
+      },
+    );
+  });
+
+  describe('extents_of', () => {
+    const image = (size: number, writes: readonly (readonly [offset: number, length: number])[]) => {
+      freshState();
+      const path = join(state, 'image file.img');
+      const file = openSync(path, 'w');
+      ftruncateSync(file, size);
+      // Zeroes on purpose: a written block is data, whatever it contains.
+      for (const [offset, length] of writes) writeSync(file, Buffer.alloc(length), 0, length, offset);
+      closeSync(file);
+      const { stdout, status, stderr } = run('extents_of "$1"', path);
+      expect({ status, stderr: stderr.toString() }).toEqual({ status: 0, stderr: '' });
+      return stdout
+        .toString()
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => line.split(' ').map(Number));
+    };
+
+    it('is nothing for a file that is one hole', () => {
+      expect(image(50 * MIB, [])).toEqual([]);
+    });
+
+    it('is the whole of a file without holes, cut or not at a MiB', () => {
+      expect(image(3 * MIB, [[0, 3 * MIB]])).toEqual([[0, 3]]);
+      expect(image(3 * MIB + 4096, [[0, 3 * MIB + 4096]])).toEqual([[0, 4]]);
+      expect(image(4096, [[0, 4096]])).toEqual([[0, 1]]);
+      expect(image(0, [])).toEqual([]);
+    });
+
+    it('takes written zeroes for data and rounds outward', () => {
+      expect(
+        image(64 * MIB, [
+          [65536, 8192],
+          [10 * MIB - 4096, 8192],
+          [63 * MIB, 4096],
+        ]),
+      ).toEqual([
+        [0, 1],
+        [9, 2],
+        [63, 1],
+      ]);
+    });
+
+    it('copes with thousands of fragments', () => {
+      const writes = Array.from({ length: 4000 }, (_, i) => [i * 65536, 4096] as const);
+      expect(image(300 * MIB, writes)).toEqual([[0, 250]]);
+      const apart = Array.from({ length: 300 }, (_, i) => [i * 3 * MIB, 4096] as const);
+      expect(image(1000 * MIB, apart)).toEqual(apart.map((_, i) => [i * 3, 1]));
+    });
+
+    it('covers all data, ascending, apart and without a chunk too many', () => {
+      fc.assert(
+        fc.property(
+          fc.array(fc.tuple(fc.nat(2 ** 14 - 20), fc.integer({ min: 1, max: 20 })), { maxLength: 25 }),
+          (blocks) => {
+            const got = image(
+              64 * MIB,
+              blocks.map(([block, count]) => [block * 4096, count * 4096] as const),
+            );
+            const wanted = new Set<number>();
+            for (const [block, count] of blocks)
+              for (let b = block; b < block + count; b++) wanted.add(Math.floor((b * 4096) / MIB));
+            const covered = got.flatMap(([first = 0, count = 0]) =>
+              Array.from({ length: count }, (_, i) => first + i),
+            );
+            expect(covered).toEqual([...wanted].sort((a, b) => a - b));
+            for (let i = 1; i < got.length; i++)
+              expect(got[i]?.[0]).toBeGreaterThan((got[i - 1]?.[0] ?? 0) + (got[i - 1]?.[1] ?? 0));
+          },
+        ),
+        { numRuns: 60 },
+      );
+    });
+
+    it('takes the whole file when the archiver tells nothing', () => {
+      freshState();
+      const path = join(state, 'x.img');
+      writeFileSync(path, Buffer.alloc(2 * MIB + 1));
+      chmodSync(path, 0o600);
+      expect(run('platform_tar() { return 1; }; extents_of "$1"', path).stdout.toString()).toBe('0 3\n');
+    });
+  });
+});

@@ -1,0 +1,215 @@
+# FreeBSD 13.2 and later, as root, with nothing but the base system. Owners, modes and flags live in the staging tree itself;
+# makefs(8) turns it into a file system in a file, gpart(8) makes the table, dd(1) writes to the partitions' devices.
+#
+# Why makefs and not newfs and a mounted target: it needs no mount that could be left behind, it cannot collide with the
+# worker's own root (which has the same label), and FreeBSD's release images are made by it (release/tools/vmimage.subr).
+
+dev=${FOUNDRY_DEV:-/dev}
+# In the base system, so no package.
+package_xz=
+
+platform_check() {
+	if [ "$(id -u)" -ne 0 ]; then
+		fail UnsupportedOnPlatform 'the worker needs root on FreeBSD' 'owners and disks cannot be set up without: run it as root'
+	fi
+	# security(7): from 1 on not even root takes a schg flag away, and the staging tree is full of them.
+	if [ "$(sysctl -n kern.securelevel)" -gt 0 ]; then
+		fail UnsupportedOnPlatform 'kern.securelevel is over 0' 'start the worker from an image that does not raise it'
+	fi
+	for _tool in tar makefs gpart geom diskinfo mdconfig fetch sha256 b64decode fold chflags realpath pgrep; do
+		need_tool "${_tool}"
+	done
+}
+
+platform_tar() {
+	tar "$@"
+}
+
+# dev_aws_disk (port sysutils/ebsnvme-id) makes the links; without it the serial number of an EBS disk is the volume id
+# without its dash. On Xen instance types a disk tells nothing.
+platform_find_disk() {
+	if [ -e "${dev}/aws/disk/ebs/${volume}" ]; then
+		realpath "${dev}/aws/disk/ebs/${volume}"
+		return 0
+	fi
+	for _disk in $(sysctl -n kern.disks); do
+		if [ "$(diskinfo -s "/dev/${_disk}" 2>/dev/null)" = "vol${volume#vol-}" ]; then
+			printf '/dev/%s\n' "${_disk}"
+			return 0
+		fi
+	done
+}
+
+# Open counts of the disk itself: a mounted partition, a swap device and a member of a pool all show in them, by whatever
+# label they were opened.
+platform_disk_use() {
+	[ -c "$1" ] || return 0
+	case ${1##*/} in
+	md*) _use_class=md ;;
+	*) _use_class=disk ;;
+	esac
+	geom "${_use_class}" list "${1##*/}" | awk '
+		$1 == "Mode:" { seen = 1; if ($2 != "r0w0e0") print "open as " $2 } END { if (!seen) print "geom does not tell" }'
+}
+
+platform_disk_size() {
+	if [ -c "$1" ]; then
+		diskinfo "$1" | awk '{ print $3 }'
+	else
+		size_of "$1"
+	fi
+}
+
+# A process instance's disk is a file: it becomes a memory disk, which is owned until platform_release.
+platform_acquire() {
+	if [ -c "$1" ]; then
+		printf '%s\n' "$1"
+		return 0
+	fi
+	mdconfig -a -t vnode -f "$1" >"${state}/md.owned"
+	read -r _md <"${state}/md.owned"
+	printf '/dev/%s\n' "${_md}"
+}
+
+platform_release() {
+	[ -s "${state}/md.owned" ] || return 0
+	read -r _md <"${state}/md.owned"
+	mdconfig -d -u "${_md:?}"
+	: >"${state}/md.owned"
+}
+
+platform_sha256() {
+	sha256 -q
+}
+
+# uudecode(1) of 13.x reads lines into a buffer of fixed size; -r: there are no framing lines.
+platform_base64_decode() {
+	fold -w 76 | b64decode -r
+}
+
+# fetch(1) -q: no progress. -T: seconds without data.
+platform_stream() {
+	fetch -q -T 60 -o - "$1"
+}
+
+# -r continues, -F whatever the local file's time is, which keeps the part that is there (implies -R) if it fails again.
+platform_resume() {
+	fetch -q -T 60 -r -F -o "$2" "$1"
+}
+
+# fetch has one status for every failure; its last words tell which it was.
+platform_fetch_verdict() {
+	_fetch_said=$(tail -n 1 "${state}/fetch.stderr")
+	case $1,${_fetch_said} in
+	0,*) _fetch_verdict=complete ;;
+	*': Not Found' | *': Gone') _fetch_verdict=missing ;;
+	*'appears to be truncated: '*)
+		_fetch_verdict=truncated
+		_fetch_said="got $(printf '%s' "${_fetch_said##*: }" | sed 's|/| of |')"
+		return 0
+		;;
+	*)
+		_fetch_verdict=unreachable
+		if [ "$2" -gt 0 ]; then
+			_fetch_verdict=truncated
+			_fetch_said="got $2 of ? bytes: ${_fetch_said##*: }"
+			return 0
+		fi
+		;;
+	esac
+	_fetch_said=${_fetch_said##*: }
+}
+
+# --numeric-owner: the archive's numbers, not what their names stand for on this machine.
+platform_extract() {
+	LC_ALL=C.UTF-8 tar -x -v -p --numeric-owner -C "${tree}" -f "$1" 2>"${state}/extract.list" || extract_failed extraction
+}
+
+platform_made() {
+	chown "$4:$5" "$2"
+	chmod "$3" "$2"
+	touch -d "$(date -u -r "${job_timestamp}" +%Y-%m-%dT%H:%M:%SZ)" "$2"
+}
+
+platform_unlock() {
+	if [ -e "$1" ] || [ -L "$1" ]; then
+		chflags -h 0 "$1"
+	fi
+}
+
+platform_make_root() {
+	makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}" >"${state}/makefs.log" 2>&1 && return 0
+	cat "${state}/makefs.log" >&2
+	_make_said=$(tail -n 1 "${state}/makefs.log")
+	case ${_make_said} in
+	*'larger than the maxsize'*)
+		fail VolumeTooSmall "the release does not fit into the root file system: ${_make_said}" 'choose a larger root volume'
+		;;
+	esac
+	filesystem_failed "${_make_said}"
+}
+
+# As tools/boot/install-boot.sh makes the ESP of the release images; no memory disk and no mount that could be left behind.
+platform_make_esp() {
+	mkdir -p "${images}/esp/EFI/BOOT"
+	cp "$3" "${images}/esp/EFI/BOOT/$4"
+	makefs -t msdos -T "${job_timestamp}" -o fat_type=32 -o sectors_per_cluster=1 -o volume_label=EFISYS \
+		-o volume_id="$((0x$(printf '%.8s' "${job_filesystem_id}")))" -s "$2" "$1" "${images}/esp" >"${state}/makefs.log" 2>&1 && return 0
+	filesystem_failed "the ESP: $(tail -n 1 "${state}/makefs.log")"
+}
+
+# What gpart prints ("nda1p1 added") is not the console's business.
+_gpart() {
+	gpart "$@" >"${state}/gpart.log" 2>&1 && return 0
+	write_failed "gpart $1: $(tail -n 1 "${state}/gpart.log")"
+}
+
+# gpart chooses the GUIDs of disk and partitions itself. Numbers without a suffix are sectors.
+platform_partition() {
+	_table_disk=${1##*/}
+	_table_sector=$(diskinfo "$1" | awk '{ print $2 }')
+	if gpart show "${_table_disk}" >/dev/null 2>&1; then
+		_gpart destroy -F "${_table_disk}"
+	fi
+	_gpart create -s gpt "${_table_disk}"
+	while read -r _table_index _table_type _table_label _table_start _table_size _table_id; do
+		_gpart add -t "${_table_type}" -b $((_table_start / _table_sector)) -s $((_table_size / _table_sector)) \
+			-l "${_table_label}" -i "${_table_index}" "${_table_disk}"
+	done <"${state}/layout"
+	if layout_of freebsd-boot; then
+		_gpart bootcode -b "${state}/pmbr" -p "${state}/gptboot" -i "${part_index}" "${_table_disk}"
+	fi
+}
+
+# GEOM gives each partition a device of its own; writing to the disk under it is refused.
+platform_partition_at() {
+	target_device=${disk}p$1
+	target_start=0
+}
+
+# A disk's device is not buffered: what dd has written is on the disk.
+platform_flush() { :; }
+
+platform_check_table() {
+	_table_sector=$(diskinfo "$1" | awk '{ print $2 }')
+	gpart show "${1##*/}" >"${state}/gpart.log" 2>&1 || return 1
+	! grep -q CORRUPT "${state}/gpart.log" || return 1
+	while read -r _table_index _table_type _table_label _table_start _table_size _table_id; do
+		awk -v start=$((_table_start / _table_sector)) -v size=$((_table_size / _table_sector)) -v part="${_table_index}" -v type="${_table_type}" '
+			$1 == start && $2 == size && $3 == part && $4 == type { found = 1 } END { exit !found }' "${state}/gpart.log" || return 1
+	done <"${state}/layout"
+}
+
+platform_read() {
+	dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null
+}
+
+# Nobody removes a file with the schg flag before the flag is gone.
+platform_remove_tree() {
+	chflags -R 0 "${tree:?}"
+	rm -rf "${tree:?}"
+}
+
+platform_power_off() {
+	shutdown -p now
+}
