@@ -123,11 +123,15 @@ export async function completion(
   try {
     const ended = await children.ended(executionArn);
     const description = capitalised(ended);
+    // ".sync:2" gives Input and Output as JSON where ".sync" gives strings.
+    for (const member of ['Input', 'Output']) {
+      const text = description[member];
+      if (typeof text === 'string') description[member] = JSON.parse(text) as Json;
+    }
     if (ended.status !== 'SUCCEEDED') {
       throw new StatesError('States.TaskFailed', JSON.stringify(description));
     }
-    // ".sync:2 returns JSON in Output, where .sync returns a string."
-    return { ...description, Output: JSON.parse(ended.output as string) as Json };
+    return description;
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -87,6 +87,7 @@ export function execute(request: ExecutionRequest): RunningExecution {
     scope: new Scope(undefined, redrive?.variables),
     signal: ending.signal,
     outermost: true,
+    interrupted: [],
   };
 
   const { promise: stopped, resolve: stop } = Promise.withResolvers<Outcome>();
@@ -202,9 +203,19 @@ async function enter(
   try {
     return await attempts(visit, onDefect);
   } catch (thrown) {
-    recordAbort(visit);
+    if (isCutShort(visit, thrown)) line.interrupted.push(state.Type);
     throw thrown;
   }
+}
+
+/**
+ * Whether a state of an inner line leaves an aborted event. Those that take time do when a sibling ends them; a Task does
+ * also when it fails itself, as AWS's histories show. A state that caught or succeeded does not come here.
+ */
+function isCutShort({ line, state }: Visit, thrown: unknown): boolean {
+  if (line.outermost) return false;
+  if (!line.signal.aborted) return state.Type === 'Task' && thrown instanceof StatesError && !thrown.terminal;
+  return state.Type === 'Task' || state.Type === 'Wait' || state.Type === 'Map' || state.Type === 'Parallel';
 }
 
 /** "When a state has both Retry and Catch, Step Functions uses any appropriate retriers first." */
@@ -225,6 +236,10 @@ async function attempts(visit: Visit, onDefect: ExecutionRequest['onDefect']): P
       await run.clock.sleep(seconds * 1000 * run.timeScale, signal);
       visit.retryCount += 1;
       continue;
+    }
+    // Not before a retry: AWS then only starts the branches again. Not for what ends the execution anyway.
+    if ((visit.state.Type === 'Parallel' || visit.state.Type === 'Map') && !failure.terminal) {
+      run.history.append(visit.line.cursor, `${visit.state.Type}StateFailed`);
     }
     const caught = findCatcher(catchers, failure);
     if (caught === undefined) throw failure;
@@ -288,14 +303,4 @@ function report(visit: Visit, thrown: unknown, onDefect: ExecutionRequest['onDef
   // Neither retried nor caught, and never dressed as an error of the task: something here is wrong or not emulated.
   onDefect?.(visit.name, thrown);
   return new StatesError('States.Runtime', `${where} ${textOf(thrown)}`, { cause: thrown });
-}
-
-/** States that take time are told apart in the history when a sibling's failure ends them. */
-function recordAbort({ line, state }: Visit): void {
-  const { reason } = line.signal;
-  const takesTime = ['Task', 'Wait', 'Map', 'Parallel'].includes(state.Type);
-  if (!takesTime || !line.signal.aborted || line.run.history.sealed) return;
-  if (reason instanceof Ended && reason.eventId !== undefined) {
-    line.run.history.append({ previous: reason.eventId }, `${state.Type}StateAborted`);
-  }
 }

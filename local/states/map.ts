@@ -1,5 +1,4 @@
 import type { Json, JsonObject, MapState } from './definition.ts';
-import { Ended } from './errors.ts';
 import { INLINE_MAP_CONCURRENCY, refuseLargeData } from './limits.ts';
 import { LinesFailed, runLines } from './lines.ts';
 import { Scope } from './scope.ts';
@@ -39,26 +38,26 @@ export async function map(visit: Visit<MapState>): Promise<Transition> {
           scope: new Scope(scope),
           signal: ending,
           outermost: false,
+          interrupted: [],
           map: { Item: { Index: index, Value: value } },
         };
         return { line, done: iterate(visit, line, { name: visit.name, index }) };
       }),
       // "The default is 0, which places no limit": inline mode still runs 40 at most.
       limit === 0 ? INLINE_MAP_CONCURRENCY : Math.min(limit, INLINE_MAP_CONCURRENCY),
-      (index, line) => {
-        // The failure is the line's; the iteration's event comes after it and does not move what siblings point at.
-        run.history.append({ ...line.cursor }, 'MapIterationFailed', {
-          mapIterationFailedEventDetails: { name: visit.name, index },
+      (index, how, eventId) => {
+        run.history.append({ previous: eventId }, `MapIteration${how}`, {
+          [`mapIteration${how}EventDetails` as const]: { name: visit.name, index },
         });
       },
     );
   } catch (thrown) {
     if (!(thrown instanceof LinesFailed)) throw thrown;
-    cursor.previous = thrown.first.eventId;
-    run.history.append(cursor, 'MapStateFailed');
-    throw thrown.first.failure;
+    cursor.previous = thrown.eventId;
+    throw thrown.failure;
   }
-  run.history.append(cursor, 'MapStateSucceeded');
+  // As AWS records it, the exited event points past this one, at the iteration.
+  run.history.append({ ...cursor }, 'MapStateSucceeded');
   refuseLargeData(visit.name, outputs);
   return leave(visit, {
     by: visit.state,
@@ -70,29 +69,17 @@ export async function map(visit: Visit<MapState>): Promise<Transition> {
 
   async function iterate(outer: Visit<MapState>, line: Line, details: JsonObject): Promise<Json> {
     run.history.append(line.cursor, 'MapIterationStarted', { mapIterationStartedEventDetails: details });
-    try {
-      const { ItemSelector: selector } = outer.state;
-      // The selector belongs to the Map state: `$states.input` is the state's input, `$states.context.Map.Item` the item's.
-      const input =
-        selector === undefined
-          ? (items[details.index as number] ?? null)
-          : await run.expressions.template(selector, bindingsOf({ ...outer, line }), 'ItemSelector');
-      refuseLargeData(outer.name, input);
-      const output = await run.walk(line, processor, input);
-      run.history.append(line.cursor, 'MapIterationSucceeded', {
-        mapIterationSucceededEventDetails: details,
-      });
-      cursor.previous = line.cursor.previous; // the join comes after the iteration that ended last
-      return output;
-    } catch (thrown) {
-      const { reason } = line.signal;
-      if (line.signal.aborted && reason instanceof Ended && reason.eventId !== undefined) {
-        run.history.append({ previous: reason.eventId }, 'MapIterationAborted', {
-          mapIterationAbortedEventDetails: details,
-        });
-      }
-      throw thrown;
-    }
+    const { ItemSelector: selector } = outer.state;
+    // The selector belongs to the Map state: `$states.input` is the state's input, `$states.context.Map.Item` the item's.
+    const input =
+      selector === undefined
+        ? (items[details.index as number] ?? null)
+        : await run.expressions.template(selector, bindingsOf({ ...outer, line }), 'ItemSelector');
+    refuseLargeData(outer.name, input);
+    const output = await run.walk(line, processor, input);
+    run.history.append(line.cursor, 'MapIterationSucceeded', { mapIterationSucceededEventDetails: details });
+    cursor.previous = line.cursor.previous; // the join comes after the iteration that ended last
+    return output;
   }
 }
 

@@ -26,6 +26,7 @@ export async function parallel(visit: Visit<ParallelState>): Promise<Transition>
           scope: new Scope(scope),
           signal: ending,
           outermost: false,
+          interrupted: [],
           ...(map === undefined ? {} : { map }),
         };
         const done = run.walk(line, branch, input).then((output) => {
@@ -38,11 +39,11 @@ export async function parallel(visit: Visit<ParallelState>): Promise<Transition>
     );
   } catch (thrown) {
     if (!(thrown instanceof LinesFailed)) throw thrown;
-    cursor.previous = thrown.first.eventId;
-    run.history.append(cursor, 'ParallelStateFailed');
-    throw thrown.first.failure;
+    cursor.previous = thrown.eventId;
+    throw thrown.failure;
   }
-  run.history.append(cursor, 'ParallelStateSucceeded');
+  // As AWS records it, the exited event points past this one, at the branch.
+  run.history.append({ ...cursor }, 'ParallelStateSucceeded');
   refuseLargeData(visit.name, outputs);
   return leave(visit, {
     by: visit.state,

@@ -40,6 +40,8 @@ export interface Line {
   readonly scope: Scope;
   readonly signal: AbortSignal;
   readonly outermost: boolean;
+  /** Types of the states that its end cut short: the events of a Parallel or Map state tell of them. */
+  readonly interrupted: string[];
   /** `Map` of the context object, inside an iteration. */
   readonly map?: JsonObject;
 }

@@ -636,6 +636,7 @@ describe('parallel and map', () => {
       'TaskScheduled',
       'TaskStarted',
       'TaskFailed',
+      'TaskStateAborted',
       'WaitStateAborted',
       'ParallelStateFailed',
       'ParallelStateExited',
@@ -644,9 +645,53 @@ describe('parallel and map', () => {
       'ExecutionSucceeded',
     ]);
     const failed = events.find(({ type }) => type === 'TaskFailed')?.id;
-    for (const type of ['WaitStateAborted', 'ParallelStateFailed']) {
+    for (const type of ['TaskStateAborted', 'WaitStateAborted', 'ParallelStateFailed']) {
       expect(events.find((event) => event.type === type)?.previousEventId).toBe(failed);
     }
+  });
+
+  test('a parallel state that is retried starts its branches again, and fails once its retries are spent', async () => {
+    const { events, types } = await stage().run(
+      only('P', {
+        Type: 'Parallel',
+        Branches: [only('Boom', { Type: 'Fail', Error: 'MyError', Cause: 'my cause' })],
+        Retry: [{ ErrorEquals: ['States.ALL'], MaxAttempts: 1 }],
+        End: true,
+      }),
+    );
+    expect(types).toEqual([
+      'ExecutionStarted',
+      'ParallelStateEntered',
+      'ParallelStateStarted',
+      'FailStateEntered',
+      'ParallelStateStarted',
+      'FailStateEntered',
+      'ParallelStateFailed',
+      'ExecutionFailed',
+    ]);
+    expect(events.map(({ previousEventId }) => previousEventId)).toEqual([0, 0, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test('the exited event points past the succeeded one, at the line that ended last', async () => {
+    const { events } = await stage().run(
+      only('M', { Type: 'Map', Items: [], ItemProcessor: only('I', { Type: 'Pass', End: true }), End: true }),
+    );
+    expect(events.map(({ type, previousEventId }) => [type, previousEventId])).toEqual([
+      ['ExecutionStarted', 0],
+      ['MapStateEntered', 0],
+      ['MapStateStarted', 2],
+      ['MapStateSucceeded', 3],
+      ['MapStateExited', 3],
+      ['ExecutionSucceeded', 5],
+    ]);
+  });
+
+  test('a runtime error in a branch ends the execution and leaves no failed events', async () => {
+    const { types, error } = await stage({}, { invoke: () => Promise.reject(new TypeError('defect')) }).run(
+      only('P', { Type: 'Parallel', Branches: [only('T', call('f'))], End: true }),
+    );
+    expect(error).toBe('States.Runtime');
+    expect(types.slice(-2)).toEqual(['TaskStarted', 'ExecutionFailed']);
   });
 
   test('items by selector, at most so many at a time', async () => {
@@ -716,13 +761,15 @@ describe('parallel and map', () => {
       only('M', { Type: 'Map', Items: [0, 1, 2], ItemProcessor: only('T', call('f')), End: true }),
     );
     expect(error).toBe('Bad');
-    expect(types.slice(-8)).toEqual([
+    // The order is that of a history recorded on AWS (LocalStack's snapshot of a map whose tasks time out).
+    expect(types.slice(-9)).toEqual([
       'TaskFailed',
       'MapIterationFailed',
       'TaskStateAborted',
+      'MapIterationAborted',
       'TaskStateAborted',
       'MapIterationAborted',
-      'MapIterationAborted',
+      'TaskStateAborted',
       'MapStateFailed',
       'ExecutionFailed',
     ]);
@@ -731,7 +778,7 @@ describe('parallel and map', () => {
       events
         .filter(({ type }) => /Aborted$|^MapIterationFailed$|^MapStateFailed$/.test(type))
         .map((event) => event.previousEventId),
-    ).toEqual(Array.from({ length: 6 }, () => failed));
+    ).toEqual(Array.from({ length: 7 }, () => failed));
     expect(detailsOf(events.find(({ type }) => type === 'MapIterationFailed'))).toEqual({
       name: 'M',
       index: 1,
@@ -794,7 +841,7 @@ describe('nested executions', () => {
     expect(output).toMatchObject({
       Status: 'SUCCEEDED',
       Output: 6,
-      Input: '{"n":3}',
+      Input: { n: 3 },
       StateMachineArn: child,
       StartDate: expect.any(Number),
       InputDetails: { Included: true },

@@ -323,7 +323,7 @@ describe('what is right', () => {
           { Condition: '{% true %}', Next: 'M' },
         ],
         Default: 'P',
-        Output: 2,
+        Output: { fallback: true },
       },
       W: { Type: 'Wait', Timestamp: '{% $now() %}', Next: 'M' },
       M: {
@@ -342,7 +342,7 @@ describe('what is right', () => {
         Branches: [only('B', { ...pass, Assign: { inner: 1 } }), only('B2', { Type: 'Succeed' })],
         Next: 'S',
       },
-      S: { Type: 'Succeed', Output: 3 },
+      S: { Type: 'Succeed', Output: { three: 3 } },
       F: { Type: 'Fail', Error: '{% $e.Error %}', Cause: 'literal' },
     },
   };

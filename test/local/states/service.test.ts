@@ -37,7 +37,8 @@ function front(states: Stage['service']): Server {
           .end(JSON.stringify(body));
       states.handle(operation, JSON.parse(Buffer.concat(chunks).toString() || '{}')).then(
         (body) => answer(200, body),
-        (error: Error) => answer(400, { ...error, __type: error.name, message: error.message }),
+        (error: Error) =>
+          answer(400, Object.assign({}, error, { __type: error.name, message: error.message })),
       );
     });
   });

@@ -121,12 +121,12 @@ export interface Stage {
   troupe: Troupe;
   directory: string;
   log: { message: string; details: Record<string, unknown> | undefined }[];
-  call<T = Record<string, never>>(operation: string, body: unknown): Promise<T>;
-  create(definition: object, name?: string): Promise<string>;
-  start(stateMachineArn: string, input?: unknown, name?: string): Promise<string>;
-  finished(executionArn: string): Promise<Finished>;
+  call: <T = Record<string, never>>(operation: string, body: unknown) => Promise<T>;
+  create: (definition: object, name?: string) => Promise<string>;
+  start: (stateMachineArn: string, input?: unknown, name?: string) => Promise<string>;
+  finished: (executionArn: string) => Promise<Finished>;
   /** Creates, starts and waits for the end. */
-  run(definition: object, input?: unknown): Promise<Finished>;
+  run: (definition: object, input?: unknown) => Promise<Finished>;
 }
 
 let machines = 0;

@@ -1,0 +1,72 @@
+/** The project's own state machine with stub functions: the road to the end, and each task failing twice over. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Act, Script } from '../stage.ts';
+import type { OracleCase } from './cases.ts';
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), '../../../../statemachines');
+
+interface Machine {
+  States: Record<
+    string,
+    { Type: string; Arguments?: { FunctionName: string }; Retry?: { ErrorEquals: string[] }[] }
+  >;
+}
+
+/** Whatever a step adds to the state, all at once: the stubs do not know which state they serve. */
+const STATE = {
+  dryRun: false,
+  adopted: null,
+  plan: { image: { name: 'image' }, recipeDigest: 'digest', release: '15.1-RELEASE' },
+  waiting: { ready: true },
+  snapshot: { snapshotId: 'snap-1' },
+  image: { imageId: 'ami-1' },
+  report: { ok: true },
+};
+
+export function buildImageCases(): OracleCase[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.asl.json'))
+    .flatMap((file) => {
+      const text = readFileSync(join(folder, file), 'utf8');
+      const tasks = Object.entries((JSON.parse(text) as Machine).States).filter(
+        ([, { Type: type }]) => type === 'Task',
+      );
+      return [
+        machineCase(`${file}: to the end`, text, {}),
+        machineCase(`${file}: a dry run`, text, { Plan: [{ returns: { ...STATE, dryRun: true } }] }),
+        machineCase(`${file}: waits that are not ready at once`, text, {
+          WaitForWorker: [{ returns: { ...STATE, waiting: { ready: false } } }, { returns: STATE }],
+        }),
+        ...tasks.flatMap(([name, { Retry: retriers = [] }]) => {
+          const [retryable = 'States.ALL'] = retriers[0]?.ErrorEquals ?? [];
+          const error = (errorType: string): Act => ({
+            error: { errorType, errorMessage: `${name} failed` },
+          });
+          // The clean-up after a failure is only reached through one.
+          const before: Script = name === 'CleanUpAfterFailure' ? { Launch: [error('Broken')] } : {};
+          return [
+            machineCase(`${file}: ${name} fails with ${retryable}, then works`, text, {
+              ...before,
+              [name]: [error(retryable), { returns: STATE }],
+            }),
+            machineCase(`${file}: ${name} fails for good`, text, { ...before, [name]: [error('Permanent')] }),
+          ];
+        }),
+      ];
+    });
+}
+
+function machineCase(name: string, text: string, script: Script): OracleCase {
+  const definition = JSON.parse(text) as Machine;
+  const scripts: Script = {};
+  for (const [state, { Arguments: args }] of Object.entries(definition.States)) {
+    if (args === undefined) continue;
+    // One function serves several states: here each state calls one of its own name, so that a script can single it out.
+    args.FunctionName = state;
+    scripts[state] = script[state] ?? [{ returns: STATE }];
+  }
+  return { name, definition, script: scripts, input: { recipe: { release: '15.1-RELEASE' } } };
+}
