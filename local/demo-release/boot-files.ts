@@ -63,7 +63,8 @@ export function loaderScript(architecture: Architecture): string {
     ...(architecture === 'amd64'
       ? ['serial --unit=0 --speed=115200', 'terminal_output serial']
       : ['terminal_output console']),
-    'echo "ami-foundry demo loader: GRUB in the place of the FreeBSD loader. This is not FreeBSD."',
+    // Below 80 columns: GRUB breaks longer lines, and a reader of the console would see two.
+    'echo "ami-foundry demo loader: this is GRUB, not the FreeBSD loader"',
     'if search --no-floppy --set=root --label rootfs; then',
     '  echo "foundry-demo-loader: root=$root label=rootfs"',
     '  if cat /etc/ami-foundry-demo; then',

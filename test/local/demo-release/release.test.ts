@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { grubDirectory, loaderScript } from '../../../local/demo-release/boot-files.ts';
 import { type DemoRelease, makeDemoRelease } from '../../../local/demo-release/make.ts';
+
+// Each reading of base.txz takes 3 to 10 s on a machine that others use, too.
+vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
 const UTF8 = { env: { ...process.env, LC_ALL: 'C.UTF-8' }, maxBuffer: 64 << 20 };
@@ -318,12 +321,13 @@ describe('making it', () => {
     expect(digests[2]).not.toEqual(digests[0]);
   }, 120_000);
 
-  it('returns at once when it was made, and makes again what was damaged', async () => {
+  it('does nothing when it was made, and makes again what was damaged', async () => {
     const directory = join(scratch, 'one');
-    const start = performance.now();
+    const base = join(directory, release.path, 'base.txz');
+    const before = await stat(base);
     const again = await makeDemoRelease({ directory, scale: 0.02 });
     expect(again.made).toBe(false);
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect((await stat(base)).ino).toBe(before.ino);
     await writeFile(join(again.directory, 'src.txz'), 'damaged');
     const repaired = await makeDemoRelease({ directory, scale: 0.02 });
     expect(repaired.made).toBe(true);
