@@ -5,7 +5,7 @@ import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts'
 
 export const cleanUpStep = {
   name: 'clean-up',
-  input: z.partial(z.pick(buildState, { worker: true, snapshot: true })),
+  input: z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true })),
   output: z.pick(buildState, { cleaned: true }),
   options: z.object({ outcome: z.enum(['succeeded', 'failed']) }),
 };
@@ -19,7 +19,8 @@ interface CleanUpDependencies {
 
 /**
  * Removes what the build made and does not deliver: all of it after a failure, all but image and snapshot after success.
- * Finds by tag as well as by id, because a create whose answer was lost has left only its tags. Forgiving of absence.
+ * Finds by tag as well as by id, because a create whose answer was lost has left only its tags, and a search by tag may
+ * not see yet what was made a moment ago. Forgiving of absence.
  * Order keeps a retry possible: instances, volumes, images, then the snapshots that images hold.
  */
 export const cleanUp =
@@ -29,11 +30,12 @@ export const cleanUp =
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
     { name: build }: Execution,
   ): Promise<z.output<typeof cleanUpStep.output>> => {
-    const workers = await instances.findByBuild(build);
+    const workers = await ofBuild(instances, build, state.worker, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
     await instances.terminate(union(alive, state.worker?.instanceId));
 
-    const disks = (await volumes.findByBuild(build)).filter(({ state }) => state !== 'deleted');
+    const found = await ofBuild(volumes, build, state.worker, 'volumeId');
+    const disks = found.filter(({ state }) => state !== 'deleted');
     const busy: string[] = [];
     for (const { volumeId, state: volumeState } of disks) {
       // What is attached comes free, or goes away with its instance, when the termination is through: a root volume
@@ -41,13 +43,17 @@ export const cleanUp =
       if (volumeState === 'available' || volumeState === 'error') await volumes.delete(volumeId);
       else if (volumeState !== 'deleting') busy.push(`${volumeId} (${volumeState})`);
     }
-    const ending = (await instances.findByBuild(build)).filter(({ state }) => state !== 'terminated');
+    const workersNow = await ofBuild(instances, build, state.worker, 'instanceId');
+    const ending = workersNow.filter(({ state }) => state !== 'terminated');
     busy.push(...ending.map(({ instanceId, state }) => `${instanceId} (${state})`));
 
     const failed = outcome === 'failed';
-    const doomedImages = failed ? (await images.findByBuild(build)).map(({ imageId }) => imageId) : [];
+    const allImages = failed ? await ofBuild(images, build, state.image, 'imageId') : [];
+    const doomedImages = allImages.map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);
-    const allSnapshots = (await snapshots.findByBuild(build)).map(({ snapshotId }) => snapshotId);
+    const allSnapshots = (await ofBuild(snapshots, build, state.snapshot, 'snapshotId')).map(
+      ({ snapshotId }) => snapshotId,
+    );
     const doomedSnapshots = failed
       ? allSnapshots
       : allSnapshots.filter((snapshotId) => snapshotId !== state.snapshot?.snapshotId);
@@ -71,6 +77,24 @@ export const cleanUp =
       },
     };
   };
+
+interface Findable<T> {
+  findByBuild(build: string): Promise<T[]>;
+  describe(id: string): Promise<T | undefined>;
+}
+
+/** What carries the build's tag, and what the state knows by its id beside that. */
+async function ofBuild<Key extends string, T extends Readonly<Record<Key, string>>>(
+  port: Findable<T>,
+  build: string,
+  known: Readonly<Record<Key, string>> | undefined,
+  key: Key,
+): Promise<T[]> {
+  const found = await port.findByBuild(build);
+  if (known === undefined || found.some((one) => one[key] === known[key])) return found;
+  const one = await port.describe(known[key]);
+  return one === undefined ? found : [...found, one];
+}
 
 const union = (ids: readonly string[], id: string | undefined): string[] => [
   ...new Set(id === undefined ? ids : [...ids, id]),

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
+import { digestOf } from '../../core/canonical-json.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError, isErrorCode, runbookAnchor } from '../../core/errors.ts';
 import { expectedProperties } from '../../core/image-properties.ts';
@@ -117,15 +118,15 @@ export const wait = (dependencies: WaitDependencies) => {
       );
       return { waiting: { ...waiting, ready: true, seen: 'report', seenAt: clock.now() }, report };
     }
+    const seen = look(waiting, lastSeen(progress, text));
     const failure = report
       ? reportedFailure(report, progress)
-      : unreportedFailure(waiting, instance?.state, instance?.stateReason ?? '', launchedAt, plan, progress);
+      : unreportedFailure(seen, instance?.state, instance?.stateReason ?? '', launchedAt, plan, progress);
     if (failure) {
       await keep();
       throw failure;
     }
     const gone = instance !== undefined && !['pending', 'running'].includes(instance.state);
-    const seen = look(waiting, progress.tail.at(-1) ?? '');
     return { waiting: { ...seen, goneFor: gone ? waiting.goneFor + 1 : 0 } };
   }
 
@@ -155,7 +156,7 @@ export const wait = (dependencies: WaitDependencies) => {
         remedy,
       );
     }
-    if (progress.tail.at(-1) === waiting.seen && clock.now() - waiting.seenAt > SILENCE_LIMIT) {
+    if (clock.now() - waiting.seenAt > SILENCE_LIMIT) {
       return fail(
         'WorkerSilent',
         `the worker has printed nothing for ${SILENCE_LIMIT / MINUTE} minutes; it was ${during}${last}`,
@@ -216,6 +217,10 @@ export const wait = (dependencies: WaitDependencies) => {
 
   return (what: Awaited, state: WaitInput): Promise<WaitOutput> => looks[what](state, begin(state.waiting));
 };
+
+/** The last console line, with a digest of them all: a worker that prints the same line again is not silent. */
+const lastSeen = ({ tail }: WorkerProgress, console: string): string =>
+  `${tail.at(-1) ?? 'nothing'} [${digestOf(console).slice(0, 8)}]`;
 
 function reportedFailure(
   report: Extract<WorkerProgress['report'], { ok: false }>,
