@@ -21,7 +21,7 @@ printf '%s\\000' "$a" "$b" "$c" "$d" "$e" "$f"
 
 const shell = (command: string, args: readonly string[], script: string): Buffer => {
   const { stdout, status, stderr } = spawnSync(command, [...args, '-c', script], { env: { LC_ALL: 'C' } });
-  if (status !== 0) throw new Error(`sh ended with ${status}: ${stderr}`);
+  if (status !== 0) throw new Error(`sh ended with ${status}: ${stderr.toString()}`);
   return stdout;
 };
 

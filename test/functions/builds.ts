@@ -1,0 +1,84 @@
+import type { BuildState, Execution } from '../../core/build-state.ts';
+import { buildTags, tagKey } from '../../core/names.ts';
+import type { ImageSpec } from '../../core/ports.ts';
+import { FakeAccount } from './fake-account.ts';
+
+export const BUILD = 'demo-0123456789ab';
+
+export const execution: Execution = {
+  name: BUILD,
+  arn: `arn:aws:states:eu-central-1:123456789012:execution:build-image:${BUILD}`,
+  startTime: '2026-11-23T12:00:00.000Z',
+};
+
+export const WORKER_IMAGE = 'ami-00000000000000001';
+
+/** A plan as the plan step makes it. */
+export const plan: BuildState['plan'] = {
+  build: BUILD,
+  recipeDigest: '1'.repeat(64),
+  contentDigest: '2'.repeat(64),
+  release: '15.1-RELEASE',
+  architecture: 'amd64',
+  rootSizeGiB: 12,
+  worker: { imageId: WORKER_IMAGE, instanceTypes: ['c7i.large', 'm7i.large'], secondsAllowed: 3600 },
+  job: { key: `builds/${BUILD}/job`, sha256: '3'.repeat(64) },
+  image: {
+    name: 'demo 15.1-RELEASE-amd64 UFS 222222222222',
+    description: 'FreeBSD',
+    architecture: 'x86_64',
+    bootMode: 'uefi-preferred',
+    imdsV2Only: true,
+    rootDeviceName: '/dev/sda1',
+    tags: {
+      team: 'images',
+      ...buildTags(BUILD, 'image'),
+      [tagKey.name]: 'demo 15.1-RELEASE-amd64 UFS 222222222222',
+      [tagKey.contentDigest]: '2'.repeat(64),
+    },
+  },
+};
+
+export const imageSpec = (snapshotId: string, tags = plan.image.tags): ImageSpec => ({
+  ...plan.image,
+  tags,
+  snapshotId,
+  rootSizeGiB: plan.rootSizeGiB,
+});
+
+/** An account with two zones and an AMI to launch. */
+export function account(): FakeAccount {
+  const fake = new FakeAccount();
+  fake.zones.set('subnet-a', 'eu-central-1a');
+  fake.zones.set('subnet-b', 'eu-central-1b');
+  fake.launchableImages.add(WORKER_IMAGE);
+  return fake;
+}
+
+const [ZONE, SUBNET] = ['eu-central-1a', 'subnet-a'];
+
+/** An account in which a build's worker runs and its volume is there. */
+export async function launched(build = BUILD) {
+  const fake = account();
+  const { volumeId } = await fake.volumes.create({
+    clientToken: `v-${build}`,
+    zone: ZONE,
+    sizeGiB: 12,
+    tags: buildTags(build, 'target'),
+  });
+  const { instanceId } = await fake.instances.runWorker({
+    clientToken: `i-${build}`,
+    imageId: WORKER_IMAGE,
+    instanceType: 'c7i.large',
+    subnetId: SUBNET,
+    securityGroupId: 'sg-1',
+    userData: '#!/bin/sh\n',
+    tags: buildTags(build, 'worker'),
+  });
+  fake.settle();
+  const worker = { instanceId, volumeId, zone: ZONE, instanceType: 'c7i.large', launchedAt: fake.time };
+  const instance = fake.heldInstances.get(instanceId);
+  const volume = fake.heldVolumes.get(volumeId);
+  if (!instance || !volume) throw new Error('the fake account lost what it made');
+  return { fake, worker, instance, volume };
+}

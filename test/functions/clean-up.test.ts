@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'vitest';
+import { buildTags } from '../../core/names.ts';
+import { attach } from '../../functions/steps/attach.ts';
+import { cleanUp } from '../../functions/steps/clean-up.ts';
+import { register } from '../../functions/steps/register.ts';
+import { snapshot } from '../../functions/steps/snapshot.ts';
+import { rejected } from '../core/caught.ts';
+import { account, BUILD, execution, launched, plan } from './builds.ts';
+import { awsError, type FakeAccount } from './fake-account.ts';
+
+type State = Parameters<ReturnType<typeof cleanUp>>[0];
+
+/** A whole build up to its image, and another build's things beside it. */
+async function built() {
+  const { fake, worker } = await launched();
+  await attach(fake)({ worker });
+  const taken = await snapshot(fake)({ plan, worker });
+  fake.settle();
+  const { image } = await register(fake)({ plan, ...taken });
+  fake.settle();
+  const beside = buildTags('other-build', 'target');
+  const other = {
+    volume: (await fake.volumes.create({ clientToken: 'o', zone: 'eu-central-1a', sizeGiB: 1, tags: beside }))
+      .volumeId,
+    snapshot: (await fake.snapshots.create(worker.volumeId, 'other', beside)).snapshotId,
+  };
+  fake.settle();
+  return { fake, worker, image, other, state: { worker, ...taken } satisfies State };
+}
+
+/** As the state machine does it: again while it is StillTerminating, and time goes by. */
+async function untilDone(fake: FakeAccount, state: State, outcome: 'succeeded' | 'failed') {
+  for (let tries = 1; tries <= 5; tries++) {
+    try {
+      return await cleanUp(fake)(state, outcome, execution);
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'StillTerminating')) throw error;
+      fake.settle();
+    }
+  }
+  throw new Error('clean-up never ended');
+}
+
+const alive = (fake: FakeAccount) =>
+  [...fake.heldInstances.values()]
+    .filter(({ state }) => state !== 'terminated')
+    .map(({ instanceId }) => instanceId);
+
+describe('clean-up', () => {
+  test('after success leaves image and snapshot, and nothing else of the build', async () => {
+    const { fake, state, image, other } = await built();
+    const { cleaned } = await untilDone(fake, state, 'succeeded');
+    fake.settle();
+    expect(alive(fake)).toEqual([]);
+    expect([...fake.heldVolumes.keys()]).toEqual([other.volume]);
+    expect([...fake.heldSnapshots.keys()]).toEqual([state.snapshot.snapshotId, other.snapshot]);
+    expect([...fake.heldImages.keys()]).toEqual([image.imageId]);
+    expect(cleaned).toMatchObject({ instances: [state.worker.instanceId], snapshots: [], images: [] });
+    expect(cleaned.volumes).toContain(state.worker.volumeId);
+  });
+
+  test('after failure leaves nothing of the build, and all of the others', async () => {
+    const { fake, state, image, other } = await built();
+    await untilDone(fake, state, 'failed');
+    fake.settle();
+    expect(alive(fake)).toEqual([]);
+    expect([...fake.heldVolumes.keys()]).toEqual([other.volume]);
+    expect([...fake.heldSnapshots.keys()]).toEqual([other.snapshot]);
+    expect([...fake.heldImages.keys()]).toEqual([]);
+    expect(fake.changes).toContain(`deregister ${image.imageId}`);
+  });
+
+  test('after success removes a second volume and a second snapshot that a lost answer left', async () => {
+    const { fake, state } = await built();
+    const tags = buildTags(BUILD, 'target');
+    await fake.volumes.create({ clientToken: 'lost', zone: 'eu-central-1b', sizeGiB: 1, tags });
+    const lost = await fake.snapshots.create(state.worker.volumeId, 'lost', buildTags(BUILD, 'snapshot'));
+    fake.settle();
+    await untilDone(fake, state, 'succeeded');
+    fake.settle();
+    expect(await fake.volumes.findByBuild(BUILD)).toEqual([]);
+    expect(fake.heldSnapshots.has(lost.snapshotId)).toBe(false);
+    expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(true);
+  });
+
+  test('finds by tag what the state does not know', async () => {
+    const { fake } = await launched();
+    await untilDone(fake, {}, 'failed');
+    fake.settle();
+    expect(alive(fake)).toEqual([]);
+    expect(fake.heldVolumes.size).toBe(0);
+  });
+
+  test('finds by id what a search by tag does not see yet', async () => {
+    const { fake, state, image } = await built();
+    for (const id of [image.imageId, state.snapshot.snapshotId]) fake.hidden.add(id);
+    fake.hidden.add(state.worker.instanceId).add(state.worker.volumeId);
+    await untilDone(fake, { ...state, image }, 'failed');
+    fake.settle();
+    expect(alive(fake)).toEqual([]);
+    expect(fake.heldVolumes.has(state.worker.volumeId)).toBe(false);
+    expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(false);
+    expect(fake.heldImages.size).toBe(0);
+  });
+
+  test('of nothing is nothing', async () => {
+    expect(await cleanUp(account())({}, 'failed', execution)).toEqual({
+      cleaned: { instances: [], volumes: [], snapshots: [], images: [] },
+    });
+  });
+
+  test('forgives that all is gone already', async () => {
+    const { worker } = (await launched()) satisfies { worker: State['worker'] };
+    await expect(
+      cleanUp(account())({ worker, snapshot: { snapshotId: 'snap-0a', startedAt: 1 } }, 'failed', execution),
+    ).resolves.toBeDefined();
+  });
+
+  test('twice is once', async () => {
+    const { fake, state } = await built();
+    await untilDone(fake, state, 'failed');
+    fake.settle();
+    const changes = fake.changes.length;
+    await untilDone(fake, state, 'failed');
+    expect(fake.changes).toHaveLength(changes);
+  });
+
+  test('is StillTerminating with what is left, while an instance or a volume is going', async () => {
+    const { fake, state } = await built();
+    const error = await rejected(cleanUp(fake)(state, 'succeeded', execution));
+    expect(error.name).toBe('StillTerminating');
+    expect(error.message).toContain(`${state.worker.instanceId} (shutting-down)`);
+  });
+
+  test('is StillTerminating while a volume is being made, and deletes it then', async () => {
+    const fake = account();
+    const tags = buildTags(BUILD, 'target');
+    const { volumeId } = await fake.volumes.create({
+      clientToken: 't',
+      zone: 'eu-central-1a',
+      sizeGiB: 1,
+      tags,
+    });
+    expect((await rejected(cleanUp(fake)({}, 'failed', execution))).message).toContain(
+      `${volumeId} (creating)`,
+    );
+    await untilDone(fake, {}, 'failed');
+    expect(fake.changes.at(-1)).toBe(`deleteVolume ${volumeId}`);
+  });
+
+  test('deletes snapshot and image although the instance is still going', async () => {
+    const { fake, state } = await built();
+    await rejected(cleanUp(fake)(state, 'failed', execution));
+    expect(fake.heldImages.size).toBe(0);
+    expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(false);
+  });
+
+  test.each(['instances.terminate', 'volumes.delete', 'images.deregister', 'snapshots.delete'])(
+    'lets an error of %s pass untouched, for a retry',
+    async (call) => {
+      const { fake, state } = await built();
+      const failure = awsError('RequestLimitExceeded');
+      if (call === 'instances.terminate') {
+        fake.failures.set(call, failure);
+        await expect(cleanUp(fake)(state, 'failed', execution)).rejects.toBe(failure);
+      } else {
+        fake.end(state.worker.instanceId, '');
+        fake.failures.set(call, failure);
+        await expect(cleanUp(fake)(state, 'failed', execution)).rejects.toBe(failure);
+      }
+      await untilDone(fake, state, 'failed');
+      fake.settle();
+      expect(await fake.volumes.findByBuild(BUILD)).toEqual([]);
+      expect(await fake.snapshots.findByBuild(BUILD)).toEqual([]);
+      expect(await fake.images.findByBuild(BUILD)).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,379 @@
+import { expectedProperties } from '../../core/image-properties.ts';
+import type { Tags } from '../../core/names.ts';
+import { tagKey } from '../../core/names.ts';
+import type {
+  Artifacts,
+  Image,
+  ImageSpec,
+  Images,
+  Instance,
+  Instances,
+  Mirror,
+  MirrorAnswer,
+  Network,
+  Parameters,
+  Snapshot,
+  Snapshots,
+  Subnet,
+  Volume,
+  VolumeSpec,
+  Volumes,
+  WorkerSpec,
+} from '../../core/ports.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export interface HeldInstance extends Mutable<Instance> {
+  readonly spec: WorkerSpec;
+  /** Empty when GetConsoleOutput has nothing. */
+  console: string;
+}
+
+export interface HeldVolume {
+  readonly volumeId: string;
+  readonly spec: VolumeSpec;
+  state: Volume['state'];
+  /** The instance it is attached to, and whether it is that one's root. */
+  attachedTo?: { instanceId: string; device: string; root: boolean };
+}
+
+export interface HeldSnapshot extends Mutable<Snapshot> {
+  readonly volumeId: string;
+  readonly description: string;
+  readonly tags: Tags;
+}
+
+export interface HeldImage extends Mutable<Image> {
+  readonly spec: ImageSpec;
+}
+
+/** An error as the adapters throw it: named by the service's code. */
+export const awsError = (code: string, message = `${code} happened`): Error =>
+  Object.assign(new Error(message), { name: code });
+
+/**
+ * An AWS account in memory, at the level of the ports. It keeps the rules of EC2 that steps rely on (client tokens, one
+ * zone for volume and instance, states in which a call is allowed, roots that cannot be detached, snapshots that images hold,
+ * names of images that are unique) and answers with EC2's codes; whatever a test has not set up is an error, never a guess.
+ *
+ * Nothing moves by itself: a test moves instances and volumes on with `settle`.
+ */
+export class FakeAccount {
+  readonly heldInstances = new Map<string, HeldInstance>();
+  readonly heldVolumes = new Map<string, HeldVolume>();
+  readonly heldSnapshots = new Map<string, HeldSnapshot>();
+  readonly heldImages = new Map<string, HeldImage>();
+  readonly objects = new Map<string, { body: string; contentType: string }>();
+  readonly parameterValues = new Map<string, string>();
+  readonly pages = new Map<string, MirrorAnswer>();
+  readonly zones = new Map<string, string>();
+  /** Images of others that may be launched. */
+  readonly launchableImages = new Set<string>();
+  /** What to throw instead of launching a type in a zone: key "type zone". */
+  readonly refusals = new Map<string, Error>();
+  /** What the next call of a name throws: key "volumes.create" and so on. */
+  readonly failures = new Map<string, Error>();
+  /** Ids that searches by tag do not see yet, as EC2's eventual consistency allows. */
+  readonly hidden = new Set<string>();
+  /** Whether a volume is there as soon as it is asked for; EC2 takes seconds. */
+  instantVolumes = false;
+  /** Every call that changed something, in order: "runWorker i-1". */
+  readonly changes: string[] = [];
+  /** Clock of the steps, epoch milliseconds. */
+  time = Date.UTC(2026, 10, 23, 12);
+
+  readonly clock = { now: () => this.time };
+  readonly #tokens = new Map<string, { id: string; spec: string }>();
+  #last = 0;
+
+  #id(prefix: string): string {
+    this.#last += 1;
+    return `${prefix}-${this.#last.toString(16).padStart(17, '0')}`;
+  }
+
+  #call(name: string): void {
+    const failure = this.failures.get(name);
+    this.failures.delete(name);
+    if (failure) throw failure;
+  }
+
+  /** A create with a client token: the same token and the same wish give the same resource. */
+  #once(kind: string, spec: { readonly clientToken: string }, make: () => string): string {
+    if (!/^[\x21-\x7e]{1,64}$/.test(spec.clientToken))
+      throw awsError('InvalidParameterValue', 'client token');
+    const before = this.#tokens.get(`${kind} ${spec.clientToken}`);
+    const wish = JSON.stringify(spec);
+    if (before && before.spec !== wish) throw awsError('IdempotentParameterMismatch');
+    if (before) return before.id;
+    const id = make();
+    this.#tokens.set(`${kind} ${spec.clientToken}`, { id, spec: wish });
+    return id;
+  }
+
+  #seen<T>(held: Iterable<[string, T]>, tagsOf: (one: T) => Tags, build: string): T[] {
+    return [...held]
+      .filter(([id, one]) => !this.hidden.has(id) && tagsOf(one)[tagKey.build] === build)
+      .map(([, one]) => one);
+  }
+
+  /** Lets time do its work: what is pending or ending arrives. */
+  settle(): void {
+    for (const instance of this.heldInstances.values()) {
+      if (instance.state === 'pending') instance.state = 'running';
+      if (instance.state === 'shutting-down') this.#ended(instance.instanceId);
+    }
+    for (const volume of this.heldVolumes.values()) {
+      if (volume.state === 'creating') volume.state = 'available';
+      if (volume.state === 'deleting') this.heldVolumes.delete(volume.volumeId);
+    }
+    for (const snapshot of this.heldSnapshots.values()) {
+      if (snapshot.state === 'pending') snapshot.state = 'completed';
+    }
+    for (const image of this.heldImages.values()) if (image.state === 'pending') image.state = 'available';
+  }
+
+  #ended(instanceId: string): void {
+    const instance = this.heldInstances.get(instanceId);
+    if (!instance) throw new Error(`there is no ${instanceId}`);
+    instance.state = 'terminated';
+    for (const volume of [...this.heldVolumes.values()]) {
+      if (volume.attachedTo?.instanceId !== instanceId) continue;
+      // DeleteOnTermination is set for the root of an image and not for a volume attached later.
+      if (volume.attachedTo.root) this.heldVolumes.delete(volume.volumeId);
+      delete volume.attachedTo;
+      volume.state = 'available';
+    }
+  }
+
+  /** The worker powers itself off, or EC2 takes it away. */
+  end(instanceId: string, reason: string): void {
+    this.#ended(instanceId);
+    const instance = this.heldInstances.get(instanceId);
+    if (instance) instance.stateReason = reason;
+  }
+
+  readonly network: Network = {
+    subnets: async (subnetIds) => {
+      this.#call('network.subnets');
+      return subnetIds.map((subnetId): Subnet => {
+        const zone = this.zones.get(subnetId);
+        if (zone === undefined) throw awsError('InvalidSubnetID.NotFound');
+        return { subnetId, zone };
+      });
+    },
+  };
+
+  readonly instances: Instances = {
+    runWorker: async (spec) => {
+      this.#call('instances.runWorker');
+      const zone = this.zones.get(spec.subnetId);
+      if (zone === undefined) throw awsError('InvalidSubnetID.NotFound');
+      if (!this.launchableImages.has(spec.imageId)) throw awsError('InvalidAMIID.NotFound');
+      if (Buffer.byteLength(spec.userData) > 16 * 1024) throw awsError('InvalidParameterValue', 'user data');
+      const refusal = this.refusals.get(`${spec.instanceType} ${zone}`);
+      if (refusal) throw refusal;
+      const instanceId = this.#once('instance', spec, () => {
+        const id = this.#id('i');
+        this.heldInstances.set(id, { instanceId: id, state: 'pending', stateReason: '', spec, console: '' });
+        const volumeId = this.#id('vol');
+        // The tags of the launch go to the root volume too, as the adapter asks.
+        this.heldVolumes.set(volumeId, {
+          volumeId,
+          spec: { clientToken: '', zone, sizeGiB: 10, tags: spec.tags },
+          state: 'in-use',
+          attachedTo: { instanceId: id, device: '/dev/sda1', root: true },
+        });
+        this.changes.push(`runWorker ${id}`);
+        return id;
+      });
+      return { instanceId };
+    },
+    describe: async (instanceId) => {
+      this.#call('instances.describe');
+      const held = this.heldInstances.get(instanceId);
+      return held && { instanceId, state: held.state, stateReason: held.stateReason };
+    },
+    findByBuild: async (build) => this.#seen(this.heldInstances, ({ spec }) => spec.tags, build),
+    console: async (instanceId) => {
+      this.#call('instances.console');
+      return this.heldInstances.get(instanceId)?.console ?? '';
+    },
+    terminate: async (instanceIds) => {
+      this.#call('instances.terminate');
+      for (const instanceId of instanceIds) {
+        const held = this.heldInstances.get(instanceId);
+        if (!held || held.state === 'terminated') continue;
+        held.state = 'shutting-down';
+        this.changes.push(`terminate ${instanceId}`);
+      }
+    },
+  };
+
+  readonly volumes: Volumes = {
+    create: async (spec) => {
+      this.#call('volumes.create');
+      if (![...this.zones.values()].includes(spec.zone)) throw awsError('InvalidZone.NotFound');
+      const volumeId = this.#once('volume', spec, () => {
+        const id = this.#id('vol');
+        this.heldVolumes.set(id, {
+          volumeId: id,
+          spec,
+          state: this.instantVolumes ? 'available' : 'creating',
+        });
+        this.changes.push(`createVolume ${id}`);
+        return id;
+      });
+      return { volumeId };
+    },
+    describe: async (volumeId) => {
+      this.#call('volumes.describe');
+      const held = this.heldVolumes.get(volumeId);
+      return held && seenVolume(held);
+    },
+    findByBuild: async (build) =>
+      this.#seen(this.heldVolumes, ({ spec }) => spec.tags, build).map(seenVolume),
+    attach: async (volumeId, instanceId, device) => {
+      this.#call('volumes.attach');
+      const volume = this.heldVolumes.get(volumeId);
+      const instance = this.heldInstances.get(instanceId);
+      if (!volume) throw awsError('InvalidVolume.NotFound');
+      if (!instance) throw awsError('InvalidInstanceID.NotFound');
+      if (volume.state === 'in-use') throw awsError('VolumeInUse');
+      if (volume.state !== 'available') throw awsError('IncorrectState', `volume is ${volume.state}`);
+      if (instance.state !== 'running') throw awsError('IncorrectState', `instance is ${instance.state}`);
+      if (this.zones.get(instance.spec.subnetId) !== volume.spec.zone)
+        throw awsError('InvalidVolume.ZoneMismatch');
+      if (!/^\/dev\/sd[f-p]$/.test(device)) throw awsError('InvalidParameterValue', device);
+      volume.state = 'in-use';
+      volume.attachedTo = { instanceId, device, root: false };
+      this.changes.push(`attach ${volumeId}`);
+    },
+    detach: async (volumeId) => {
+      this.#call('volumes.detach');
+      const volume = this.heldVolumes.get(volumeId);
+      if (!volume?.attachedTo) return;
+      const instance = this.heldInstances.get(volume.attachedTo.instanceId);
+      if (volume.attachedTo.root && instance?.state !== 'stopped') {
+        throw awsError('OperationNotPermitted', `Unable to detach root volume ${volumeId}`);
+      }
+      delete volume.attachedTo;
+      volume.state = 'available';
+      this.changes.push(`detach ${volumeId}`);
+    },
+    delete: async (volumeId) => {
+      this.#call('volumes.delete');
+      const volume = this.heldVolumes.get(volumeId);
+      if (!volume || volume.state === 'deleting') return;
+      if (volume.state === 'in-use') throw awsError('VolumeInUse');
+      if (volume.state === 'creating') throw awsError('IncorrectState', 'volume is creating');
+      volume.state = 'deleting';
+      this.changes.push(`deleteVolume ${volumeId}`);
+    },
+  };
+
+  readonly snapshots: Snapshots = {
+    create: async (volumeId, description, tags) => {
+      this.#call('snapshots.create');
+      const volume = this.heldVolumes.get(volumeId);
+      if (!volume) throw awsError('InvalidVolume.NotFound');
+      const snapshotId = this.#id('snap');
+      this.heldSnapshots.set(snapshotId, {
+        snapshotId,
+        state: 'pending',
+        stateMessage: '',
+        volumeId,
+        description,
+        tags,
+      });
+      this.changes.push(`createSnapshot ${snapshotId}`);
+      return { snapshotId };
+    },
+    describe: async (snapshotId) => {
+      this.#call('snapshots.describe');
+      return this.heldSnapshots.get(snapshotId);
+    },
+    findByBuild: async (build) => this.#seen(this.heldSnapshots, ({ tags }) => tags, build),
+    delete: async (snapshotId) => {
+      this.#call('snapshots.delete');
+      if (!this.heldSnapshots.has(snapshotId)) return;
+      if ([...this.heldImages.values()].some((image) => image.rootSnapshotId === snapshotId)) {
+        throw awsError('InvalidSnapshot.InUse');
+      }
+      this.heldSnapshots.delete(snapshotId);
+      this.changes.push(`deleteSnapshot ${snapshotId}`);
+    },
+  };
+
+  readonly images: Images = {
+    register: async (spec) => {
+      this.#call('images.register');
+      if (!this.heldSnapshots.has(spec.snapshotId)) throw awsError('InvalidSnapshot.NotFound');
+      if (this.heldSnapshots.get(spec.snapshotId)?.state !== 'completed') throw awsError('IncorrectState');
+      if ([...this.heldImages.values()].some(({ name }) => name === spec.name)) {
+        throw awsError('InvalidAMIName.Duplicate');
+      }
+      return { imageId: this.holdImage(spec).imageId };
+    },
+    describe: async (imageId) => {
+      this.#call('images.describe');
+      return this.heldImages.get(imageId);
+    },
+    findByName: async (name) => {
+      this.#call('images.findByName');
+      return [...this.heldImages.values()].filter((image) => image.name === name);
+    },
+    findByBuild: async (build) => this.#seen(this.heldImages, ({ tags }) => tags, build),
+    launchable: async (imageId) =>
+      this.launchableImages.has(imageId) || this.heldImages.get(imageId)?.state === 'available',
+    deregister: async (imageId) => {
+      this.#call('images.deregister');
+      if (this.heldImages.delete(imageId)) this.changes.push(`deregister ${imageId}`);
+    },
+  };
+
+  /** An image that is there, made by whomever. */
+  holdImage(spec: ImageSpec, state = 'pending'): HeldImage {
+    const imageId = this.#id('ami');
+    const held: HeldImage = {
+      imageId,
+      name: spec.name,
+      state,
+      stateReason: '',
+      rootSnapshotId: spec.snapshotId,
+      properties: expectedProperties(spec),
+      tags: spec.tags,
+      spec,
+    };
+    this.heldImages.set(imageId, held);
+    this.changes.push(`register ${imageId}`);
+    return held;
+  }
+
+  readonly artifacts: Artifacts = {
+    put: async (key, body, contentType) => {
+      this.#call('artifacts.put');
+      this.objects.set(key, { body, contentType });
+    },
+    presign: async (key, seconds) => {
+      this.#call('artifacts.presign');
+      return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e7`;
+    },
+  };
+
+  readonly parameters: Parameters = {
+    get: async (name) => {
+      this.#call('parameters.get');
+      return this.parameterValues.get(name);
+    },
+  };
+
+  readonly mirror: Mirror = {
+    read: async (url) => this.pages.get(url) ?? { status: 'absent' },
+  };
+}
+
+const seenVolume = ({ volumeId, state, attachedTo }: HeldVolume): Volume => ({
+  volumeId,
+  state,
+  attachments: attachedTo ? [{ instanceId: attachedTo.instanceId, state: 'attached' }] : [],
+});

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { tagKey } from '../../core/names.ts';
+import { plan, planStep } from '../../functions/steps/plan.ts';
+import { rejected } from '../core/caught.ts';
+import { demo } from '../core/legal-recipes.ts';
+import { account, BUILD, execution, imageSpec, WORKER_IMAGE } from './builds.ts';
+import type { FakeAccount } from './fake-account.ts';
+
+const RELEASE = 'https://download.freebsd.org/releases/amd64/amd64/15.1-RELEASE';
+const MANIFEST = ['base', 'kernel', 'lib32']
+  .map((name, n) => `${name}.txz\t${String(n + 1).repeat(64)}\t${n + 10}\t${name}\t"${name}"\ton\n`)
+  .join('');
+
+const settings = {
+  ARTIFACTS_BUCKET: 'bucket',
+  WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/base',
+  WORKER_INSTANCE_TYPES_AMD64: ['c7i.large', 'm7i.large'],
+  WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
+  WORKER_SECONDS: 3600,
+};
+
+let fake: FakeAccount;
+beforeEach(() => {
+  fake = account();
+  fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'found', text: MANIFEST });
+  fake.pages.set(`${RELEASE}/BUILDDATE`, { status: 'found', text: '20261106\n' });
+  fake.parameterValues.set('/aws/service/freebsd/amd64/base', WORKER_IMAGE);
+});
+
+const run = (recipe: unknown = demo, dryRun = false) => {
+  const { parameters, images, mirror, artifacts, clock } = fake;
+  return plan({ parameters, images, mirror, artifacts, clock, settings })({ recipe, dryRun }, execution);
+};
+
+describe('plan', () => {
+  test('resolves everything, and its output fits the state', async () => {
+    const output = await run();
+    expect(planStep.output.safeParse(output).error).toBeUndefined();
+    expect(output).toMatchObject({
+      dryRun: false,
+      adopted: null,
+      plan: {
+        build: BUILD,
+        release: '15.1-RELEASE',
+        architecture: 'amd64',
+        rootSizeGiB: 10,
+        worker: { imageId: WORKER_IMAGE, instanceTypes: ['c7i.large', 'm7i.large'], secondsAllowed: 3600 },
+        image: {
+          architecture: 'x86_64',
+          bootMode: 'uefi-preferred',
+          imdsV2Only: true,
+          rootDeviceName: '/dev/sda1',
+        },
+      },
+    });
+    expect(output.plan.image.name).toBe(
+      `demo 15.1-RELEASE-amd64 UFS ${output.plan.contentDigest.slice(0, 12)}`,
+    );
+    expect(output.plan.image.tags).toMatchObject({
+      [tagKey.build]: BUILD,
+      [tagKey.contentDigest]: output.plan.contentDigest,
+      [tagKey.recipeDigest]: output.plan.recipeDigest,
+      [tagKey.recipe]: 'demo',
+      Name: output.plan.image.name,
+    });
+  });
+
+  test('stores the job under the digest it names, with sets, mirror, date and deadline', async () => {
+    const { plan: planned } = await run({ ...demo, sets: ['kernel', 'base'], rootSize: 3 });
+    const { body } = fake.objects.get(planned.job.key) ?? { body: '' };
+    expect(planned.job.key).toBe(`builds/${BUILD}/job`);
+    expect(createHash('sha256').update(body).digest('hex')).toBe(planned.job.sha256);
+    expect(body.split('\n')).toEqual(
+      expect.arrayContaining([
+        `build=${BUILD}`,
+        `mirror.1=${RELEASE}`,
+        'set.1.file=kernel.txz',
+        `set.1.sha256=${'2'.repeat(64)}`,
+        'set.2.file=base.txz',
+        `timestamp=${Date.UTC(2026, 10, 6) / 1000}`,
+        // An hour for the worker, half an hour for capacity.
+        `deadline=${fake.time / 1000 + 3600 + 1800}`,
+        `disk.size=${3 * 1024 ** 3}`,
+      ]),
+    );
+  });
+
+  test('makes the same plan for the same recipe: names and identifiers do not come from the time', async () => {
+    const first = await run();
+    const jobOf = () => fake.objects.get(`builds/${BUILD}/job`)?.body.replace(/^deadline=.*$/m, '');
+    const job = jobOf();
+    fake.time += 86_400_000;
+    const second = await run({ ...demo, rootSize: '10GiB' });
+    expect(second.plan.image).toEqual(first.plan.image);
+    expect(jobOf()).toBe(job);
+  });
+
+  test('takes the other worker, architecture and boot mode for arm64', async () => {
+    const arm = 'https://download.freebsd.org/releases/arm64/aarch64/15.1-RELEASE';
+    fake.pages.set(`${arm}/MANIFEST`, { status: 'found', text: MANIFEST });
+    fake.parameterValues.set('/aws/service/freebsd/arm64/base', WORKER_IMAGE);
+    expect((await run({ ...demo, architecture: 'arm64' })).plan).toMatchObject({
+      worker: { instanceTypes: ['c7g.large'] },
+      image: { architecture: 'arm64', bootMode: 'uefi' },
+    });
+  });
+
+  test('gives the caller its description and tags, and keeps its own', async () => {
+    const { plan: planned } = await run({
+      ...demo,
+      image: { description: 'mine', tags: { team: 'a' }, imdsV2Only: false },
+    });
+    expect(planned.image).toMatchObject({ description: 'mine', imdsV2Only: false });
+    expect(planned.image.tags).toMatchObject({ team: 'a', [tagKey.role]: 'image' });
+  });
+
+  test('passes dryRun on', async () => {
+    expect((await run(demo, true)).dryRun).toBe(true);
+  });
+
+  test('makes nothing that costs money', async () => {
+    await run();
+    expect(fake.changes).toEqual([]);
+  });
+
+  test.each([
+    ['InvalidRecipe', { ...demo, rootSize: 0 }],
+    ['UnsupportedOnPlatform', { ...demo, filesystem: 'zfs' }],
+    ['ReleaseNotFound', { ...demo, release: '15.9-RELEASE' }],
+    ['SetUnknown', { ...demo, sets: ['base', 'kernel', 'games'] }],
+  ])('refuses with %s', async (name, recipe) => {
+    expect((await rejected(run(recipe))).name).toBe(name);
+    expect(fake.objects.size).toBe(0);
+  });
+
+  test('says which parameter names no worker image', async () => {
+    fake.parameterValues.clear();
+    const error = await rejected(run());
+    expect(error.name).toBe('WorkerImageNotFound');
+    expect(error.message).toContain('/aws/service/freebsd/amd64/base does not exist');
+  });
+
+  test('says which worker image cannot be launched', async () => {
+    fake.launchableImages.clear();
+    const error = await rejected(run());
+    expect(error.name).toBe('WorkerImageNotFound');
+    expect(error.message).toContain(`/aws/service/freebsd/amd64/base names ${WORKER_IMAGE}`);
+  });
+
+  describe('adoption of an image that is there', () => {
+    const finished = async (state: string, content?: string) => {
+      const { plan: planned } = await run();
+      return fake.holdImage(
+        {
+          ...imageSpec('snap-0a'),
+          name: planned.image.name,
+          tags: {
+            [tagKey.contentDigest]: content ?? planned.contentDigest,
+            [tagKey.build]: 'an-earlier-build',
+          },
+        },
+        state,
+      );
+    };
+
+    test('takes the one with the same content', async () => {
+      const image = await finished('available');
+      expect((await run()).adopted).toEqual({ imageId: image.imageId, snapshotId: 'snap-0a' });
+    });
+
+    test.each(['pending', 'failed', 'deregistered'])('not one that is %s', async (state) => {
+      await finished(state);
+      expect((await run()).adopted).toBeNull();
+    });
+
+    test('not one of another content under the name: ImageNameTaken', async () => {
+      const image = await finished('available', 'f'.repeat(64));
+      const error = await rejected(run());
+      expect(error.name).toBe('ImageNameTaken');
+      expect(error.message).toContain(image.imageId);
+    });
+
+    test('of two is AmbiguousResource with both', async () => {
+      const images = [await finished('available'), await finished('available')];
+      const error = await rejected(run());
+      expect(error.name).toBe('AmbiguousResource');
+      for (const { imageId } of images) expect(error.message).toContain(imageId);
+    });
+
+    test('not when the content changed: another set, another checksum on the mirror', async () => {
+      await finished('available');
+      expect((await run({ ...demo, sets: ['base', 'kernel', 'lib32'] })).adopted).toBeNull();
+      fake.pages.set(`${RELEASE}/MANIFEST`, {
+        status: 'found',
+        text: MANIFEST.replace('1'.repeat(64), 'f'.repeat(64)),
+      });
+      expect((await run()).adopted).toBeNull();
+    });
+  });
+});
