@@ -15,41 +15,59 @@ const stamp = (time: number) =>
     .replace('T', ' ')
     .replace(/\.\d+Z$/, ' GMT');
 
-/** pending → running, and the body with it. */
+/** Boots under way: an instance that is ended meanwhile is ended after its boot, so that no body outlives its record. */
+const boots = new WeakMap<InstanceRecord, Promise<void>>();
+
+/** pending → running, and the body with it: it is there before anybody can attach a volume to a running instance. */
 export function goesRunning(region: Region, instance: InstanceRecord): void {
   region.later(region.settings.delays.instancePending, async () => {
     if (instance.state !== 'pending') return;
-    instance.state = 'running';
-    const first = !instance.booted;
-    instance.booted = true;
-    if (instance.body === 'none') {
-      await region.host.note(instance.id, 'local cloud: this image has no body yet');
-      return;
+    const boot = bootBody(region, instance);
+    boots.set(
+      instance,
+      boot.catch(() => {}),
+    );
+    try {
+      await boot;
+    } catch (error) {
+      // "Troubleshoot instance launch issues", terminated with Server.InternalError: the host could not start it.
+      region.log(`ec2: ${instance.id} did not boot: ${error instanceof Error ? error.stack : String(error)}`);
+      instance.stateReason = {
+        Code: 'Server.InternalError',
+        Message: `Server.InternalError: Internal error on launch: ${String(error)}`,
+      };
+      await terminated(region, instance);
     }
-    if (!first) {
-      await region.host.note(
-        instance.id,
-        'local cloud: started again; user-data runs at the first boot only',
-      );
-      return;
-    }
-    const disks: { volumeId: string; file: string }[] = [];
-    for (const volume of attachedVolumes(region, instance.id)) {
-      await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
-      if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
-      disks.push({ volumeId: volume.id, file: region.disks.volume(volume.id) });
-    }
-    // Terminated or stopped while the disks were made ready.
-    if ((instance.state as string) !== 'running') return;
-    instance.process = await region.host.boot({
-      instanceId: instance.id,
-      metadata: () => metadataOf(region, instance),
-      disks,
-      onPowerOff: () => {
-        // The cloud itself ends its machines when it stops: that is not the machine's own doing.
-        if (!region.closing) poweredOff(region, instance);
-      },
-    });
+    // Ended meanwhile, by the user or by the end of its own program.
+    if ((instance.state as string) === 'pending') instance.state = 'running';
+  });
+}
+
+async function bootBody(region: Region, instance: InstanceRecord): Promise<void> {
+  const first = !instance.booted;
+  instance.booted = true;
+  if (instance.body === 'none') {
+    await region.host.note(instance.id, 'local cloud: this image has no body yet');
+    return;
+  }
+  if (!first) {
+    await region.host.note(instance.id, 'local cloud: started again; user-data runs at the first boot only');
+    return;
+  }
+  const disks: { volumeId: string; file: string }[] = [];
+  for (const volume of attachedVolumes(region, instance.id)) {
+    await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
+    if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
+    disks.push({ volumeId: volume.id, file: region.disks.volume(volume.id) });
+  }
+  instance.process = await region.host.boot({
+    instanceId: instance.id,
+    metadata: () => metadataOf(region, instance),
+    disks,
+    onPowerOff: () => {
+      // The cloud itself ends its machines when it stops: that is not the machine's own doing.
+      if (!region.closing) poweredOff(region, instance);
+    },
   });
 }
 
@@ -106,6 +124,7 @@ function goesDown(
   instance.stateTransitionReason = transition;
   const delay = to === 'stopped' ? delays.instanceStopping : delays.instanceShuttingDown;
   region.later(0, async () => {
+    await boots.get(instance);
     await region.host.end(instance.id, abruptly);
     delete instance.process;
     // A stop that was overtaken by a terminate ends there.

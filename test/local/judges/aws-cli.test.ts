@@ -27,11 +27,11 @@ describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
   afterAll(() => stage.close());
 
   const aws = (...args: string[]) => judge(stage, program('aws'), args, environment);
-  const json = async (...args: string[]) => {
+  const json = async <T = Record<string, unknown>>(...args: string[]): Promise<T> => {
     const { code, output } = await aws(...args, '--output', 'json');
     expect(output, args.join(' ')).not.toMatch(/error occurred/);
     expect(code).toBe(0);
-    return JSON.parse(output) as Record<string, never>;
+    return JSON.parse(output) as T;
   };
 
   test('who am I', async () => {
@@ -61,9 +61,14 @@ describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
     for (let index = 0; index < 2; index++) {
       await json('ec2', 'create-volume', '--availability-zone', zone, '--size', '1', '--volume-type', 'gp3');
     }
-    const { Volumes } = (await json('ec2', 'describe-volumes', '--page-size', '5', '--max-items', '1')) as {
-      Volumes: { VolumeId: string; Size: number }[];
-    };
+    const { Volumes } = await json<{ Volumes: { VolumeId: string }[] }>(
+      'ec2',
+      'describe-volumes',
+      '--page-size',
+      '5',
+      '--max-items',
+      '1',
+    );
     expect(Volumes).toHaveLength(1);
     expect(
       (await aws('ec2', 'wait', 'volume-available', '--volume-ids', Volumes[0]?.VolumeId ?? '')).code,
