@@ -82,7 +82,8 @@ export interface ChildExecutions {
   start(args: JsonObject): Promise<{ executionArn: string; startDate: number }>;
   /** DescribeExecution's answer (dates in epoch seconds), once the execution has ended. */
   ended(executionArn: string): Promise<JsonObject>;
-  stop(executionArn: string): Promise<void>;
+  /** Asks for its end; that it could not be stopped is nothing to the task that gave it up. */
+  stop(executionArn: string): void;
 }
 
 export interface Integrations {
@@ -118,7 +119,7 @@ export async function completion(
   const { ExecutionArn: executionArn } = submitted as { ExecutionArn: string };
   // "If a task using this (.sync) service integration pattern is aborted, and Step Functions is unable to cancel the task…":
   // it does try, and here it can.
-  const stop = () => void children.stop(executionArn);
+  const stop = () => children.stop(executionArn);
   signal.addEventListener('abort', stop, { once: true });
   try {
     const ended = await children.ended(executionArn);

@@ -70,6 +70,8 @@ interface Execution {
   running?: RunningExecution;
   /** Resolves when this run, or this redrive, has ended and is on disk. */
   settled: Promise<void>;
+  /** The client token of the last redrive: the same request again gets the same answer. */
+  redrivenBy?: string;
 }
 
 const RESTARTED = 'local cloud was restarted';
@@ -107,8 +109,11 @@ class Service implements States {
           await execution.settled;
           return this.#describe(execution);
         },
-        stop: async (arn) => {
-          await this.#stop(this.#execution(arn), { cause: 'The parent execution no longer waits for it.' });
+        stop: (arn) => {
+          this.#stop(this.#execution(arn), { cause: 'The parent execution no longer waits for it.' }).catch(
+            (error: unknown) =>
+              options.log('a child execution could not be stopped', { execution: arn, error }),
+          );
         },
       },
     };
@@ -422,8 +427,11 @@ class Service implements States {
    * Goes on where a FAILED, ABORTED or TIMED_OUT execution ended, with the input and the variables of that state.
    * @see https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
    */
-  #redrive({ executionArn }: Request<'RedriveExecution'>) {
+  #redrive({ executionArn, clientToken }: Request<'RedriveExecution'>) {
     const execution = this.#execution(executionArn);
+    if (clientToken !== undefined && clientToken === execution.redrivenBy) {
+      return { redriveDate: seconds(execution.state.redriveDate ?? Number.NaN) };
+    }
     const [status, reason] = this.#redriveStatus(execution);
     if (status !== 'REDRIVABLE')
       throw serviceError('ExecutionNotRedrivable', reason ?? `Execution is ${status}`);
@@ -447,6 +455,7 @@ class Service implements States {
     const last = events.at(-1)?.id ?? 0;
     const redriveDate = this.#options.clock.now();
     execution.state = { status: 'RUNNING', redriveCount: execution.state.redriveCount + 1, redriveDate };
+    if (clientToken !== undefined) execution.redrivenBy = clientToken;
     execution.journal.append({ kind: 'state', state: execution.state });
     this.#run(execution, JSON.parse(execution.record.input) as Json, events.length, {
       count: execution.state.redriveCount,

@@ -79,11 +79,11 @@ describe('task', () => {
     });
   });
 
-  test('an answer without errorType is Lambda.Unknown', async () => {
-    const { run } = stage({ f: [{ error: { errorMessage: 'odd' } }] });
+  test.each([{}, { errorType: '' }])('an answer without errorType is Lambda.Unknown: %j', async (type) => {
+    const { run } = stage({ f: [{ error: { ...type, errorMessage: 'odd' } }] });
     const { error, cause } = await run(only('T', call('f')));
     expect(error).toBe('Lambda.Unknown');
-    expect(cause).toContain('{"trace":[],"errorMessage":"odd"}');
+    expect(cause).toMatch(/did not return an error type\. Returned payload: \{.*"errorMessage":"odd"\}$/);
   });
 
   test('a refusal of the Lambda service has its prefix', async () => {
@@ -466,6 +466,7 @@ describe('expressions', () => {
     ["$parse('{')", 'JSON'],
     ['$range(3, 1, 1)', 'returned nothing'],
     ['function($x){$x}', 'unsupported result type'],
+    ['1 / 0', 'unsupported result type'],
     ["1 + 'a'", 'T2002'],
   ])('what they refuse: %s', async (source, text) => {
     const { run } = stage();
@@ -732,26 +733,35 @@ describe('parallel and map', () => {
     expect(types.filter((type) => type === 'MapIterationSucceeded')).toHaveLength(5);
   });
 
-  test('inline mode runs 40 at most', async () => {
-    let running = 0;
-    let most = 0;
-    const on = stage(
-      {},
-      {
-        invoke: async () => {
-          running += 1;
-          most = Math.max(most, running);
-          await on.clock.sleep(1000);
-          running -= 1;
-          return { payload: 0 };
+  test.each([{}, { MaxConcurrency: 0 }, { MaxConcurrency: 45 }])(
+    'inline mode runs 40 at most: %j',
+    async (rest) => {
+      let running = 0;
+      let most = 0;
+      const on = stage(
+        {},
+        {
+          invoke: async () => {
+            running += 1;
+            most = Math.max(most, running);
+            await on.clock.sleep(1000);
+            running -= 1;
+            return { payload: 0 };
+          },
         },
-      },
-    );
-    await on.run(
-      only('M', { Type: 'Map', Items: '{% [1..50] %}', ItemProcessor: only('T', call('f')), End: true }),
-    );
-    expect(most).toBe(40);
-  });
+      );
+      await on.run(
+        only('M', {
+          Type: 'Map',
+          Items: '{% [1..50] %}',
+          ...rest,
+          ItemProcessor: only('T', call('f')),
+          End: true,
+        }),
+      );
+      expect(most).toBe(40);
+    },
+  );
 
   test('a failing iteration: failed, aborted, and the state failed', async () => {
     const { run } = stage({

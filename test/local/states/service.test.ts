@@ -290,7 +290,7 @@ describe('with the real SDK client', () => {
     });
     const { executionArn = '' } = await sfn.send(new StartExecutionCommand({ stateMachineArn }));
     expect(await on.finished(executionArn)).toMatchObject({ status: 'FAILED', error: 'Once' });
-    await sfn.send(new RedriveExecutionCommand({ executionArn }));
+    const { redriveDate } = await sfn.send(new RedriveExecutionCommand({ executionArn, clientToken: 'one' }));
     const finished = await on.finished(executionArn);
     expect(finished).toMatchObject({ status: 'SUCCEEDED', output: ['first', 'variable', 'second'] });
     expect(finished.types.slice(finished.types.indexOf('ExecutionFailed'))).toEqual([
@@ -305,6 +305,10 @@ describe('with the real SDK client', () => {
       'ExecutionSucceeded',
     ]);
     expect(finished.events.map(({ id }) => id)).toEqual(finished.events.map((_, i) => i + 1));
+    // The same request again is the same redrive.
+    expect(await sfn.send(new RedriveExecutionCommand({ executionArn, clientToken: 'one' }))).toMatchObject({
+      redriveDate,
+    });
     expect(await sfn.send(new DescribeExecutionCommand({ executionArn }))).toMatchObject({ redriveCount: 1 });
     await expect(sfn.send(new RedriveExecutionCommand({ executionArn }))).rejects.toMatchObject({
       name: 'ExecutionNotRedrivable',
