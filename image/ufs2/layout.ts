@@ -166,7 +166,7 @@ function place(
 
   // Smallest multiple of a block that leaves fewer than minGroups whole groups, so that the volume ends in the last.
   const minGroups = options.minGroups ?? MIN_CYLINDER_GROUPS;
-  let fpg = roundUp(Math.floor(size / minGroups) + 1, frag);
+  let fpg = Math.min(roundUp(Math.floor(size / minGroups) + 1, frag), roundUp(size, frag));
   // A group holds at least its metadata, one block of data and as much space as one block of inodes serves.
   const least = Math.max(
     roundUp(inodeBlocks + inodesPerBlock / inodesPerFragment, frag) + frag,
