@@ -1,0 +1,3 @@
+import { foundryApp } from './foundry-app.ts';
+
+foundryApp().app.synth();

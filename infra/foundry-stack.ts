@@ -1,0 +1,35 @@
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { artifactsBucket, workerPayload } from './artifacts.ts';
+import { stepFunctions } from './functions.ts';
+import { workerNetwork } from './network.ts';
+import type { FoundrySettings } from './settings.ts';
+import { buildImage } from './state-machine.ts';
+
+export interface FoundryStackProps extends StackProps {
+  readonly settings: FoundrySettings;
+}
+
+/** The whole factory: one state machine, a function per step, a bucket and a network for the workers. */
+export class FoundryStack extends Stack {
+  constructor(scope: Construct, id: string, props: FoundryStackProps) {
+    const { settings, ...stackProps } = props;
+    super(scope, id, stackProps);
+    const artifacts = artifactsBucket(this);
+    const functions = stepFunctions(this, {
+      artifacts,
+      payload: workerPayload(this),
+      network: workerNetwork(this, settings),
+      settings,
+    });
+    const stateMachine = buildImage(this, functions);
+    new CfnOutput(this, 'StateMachineArn', {
+      value: stateMachine.stateMachineArn,
+      description: 'Start an execution of this with {"recipe": …, "dryRun": false}',
+    });
+    new CfnOutput(this, 'ArtifactsBucket', {
+      value: artifacts.bucketName,
+      description: 'Job, console log and report of each build',
+    });
+  }
+}

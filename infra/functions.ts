@@ -1,0 +1,138 @@
+import { fileURLToPath } from 'node:url';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { Construct } from 'constructs';
+import type { EnvironmentOf, FunctionName } from '../core/function-environment.ts';
+import type { WorkerPayload } from './artifacts.ts';
+import { acknowledgeWildcards, grantsOf } from './grants.ts';
+import type { WorkerNetwork } from './network.ts';
+import type { FoundrySettings } from './settings.ts';
+
+/** Half of a Task's TimeoutSeconds (120): Lambda gives up first and says so (Sandbox.Timedout), which the state machine retries. */
+const TIMEOUT = Duration.seconds(60);
+
+/** Node with the largest bundle takes 70 MB; the rest is CPU share, which grows with memory, for a start well under a second. */
+const MEMORY_MEGABYTES = 256;
+
+/** From launch to report. A worker needs ten minutes at most with a near mirror; slow mirrors get the rest. */
+const WORKER_SECONDS = 2700;
+
+/** Nitro types that every region has one of, the newer first; 2 vCPUs and 8 GB hold a release's tree and its compressed sets. */
+export const workerInstanceTypes = {
+  amd64: ['m6i.large', 'm5.large'],
+  arm64: ['m7g.large', 'm6g.large'],
+} as const;
+
+export interface FunctionsProps {
+  readonly artifacts: Bucket;
+  readonly payload: WorkerPayload;
+  readonly network: WorkerNetwork;
+  readonly settings: FoundrySettings;
+}
+
+/** clean-up → CleanUp: a function is called like its states. */
+export const pascalCase = (name: string): string =>
+  name.replaceAll(/(^|-)([a-z])/g, (_whole, _dash, letter: string) => letter.toUpperCase());
+
+type Environments = { readonly [Name in FunctionName]: EnvironmentOf<Name> };
+
+const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
+  const ARTIFACTS_BUCKET = artifacts.bucketName;
+  const launch: Environments['launch'] & { readonly PAYLOAD_BUCKET: string } = {
+    ARTIFACTS_BUCKET,
+    SUBNET_IDS: network.subnetIds.join(','),
+    SECURITY_GROUP_ID: network.securityGroupId,
+    PAYLOAD_BUCKET: payload.bucketName,
+    PAYLOAD_KEY: payload.key,
+    PAYLOAD_SHA256: payload.sha256,
+  };
+  return {
+    plan: {
+      ARTIFACTS_BUCKET,
+      WORKER_IMAGE_PARAMETER: settings.workerImageParameter,
+      WORKER_INSTANCE_TYPES_AMD64: workerInstanceTypes.amd64.join(','),
+      WORKER_INSTANCE_TYPES_ARM64: workerInstanceTypes.arm64.join(','),
+      WORKER_SECONDS: String(WORKER_SECONDS),
+    },
+    launch,
+    attach: {},
+    wait: { ARTIFACTS_BUCKET },
+    snapshot: {},
+    register: {},
+    'clean-up': {},
+  };
+};
+
+/** One function per step, each with a role of its own. */
+export function stepFunctions(
+  scope: Construct,
+  props: FunctionsProps,
+): Readonly<Record<FunctionName, LambdaFunction>> {
+  const grants = grantsOf(scope, {
+    ...props,
+    instanceTypes: Object.values(workerInstanceTypes).flat(),
+  });
+  const made = Object.entries(environments(props)).map(([name, environment]) => [
+    name,
+    stepFunction(scope, name as FunctionName, {
+      environment,
+      grants: grants[name as FunctionName],
+      artifacts: props.artifacts,
+    }),
+  ]);
+  return Object.fromEntries(made) as Record<FunctionName, LambdaFunction>;
+}
+
+function stepFunction(
+  scope: Construct,
+  name: FunctionName,
+  {
+    environment,
+    grants,
+    artifacts,
+  }: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly grants: readonly PolicyStatement[];
+    readonly artifacts: Bucket;
+  },
+): LambdaFunction {
+  const id = pascalCase(name);
+  // Made here, not by Lambda at the first call: with a retention, and gone with the stack.
+  const logGroup = new LogGroup(scope, `${id}Log`, {
+    retention: RetentionDays.ONE_MONTH,
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+  const role = new Role(scope, `${id}Role`, {
+    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+    inlinePolicies: {
+      Log: new PolicyDocument({
+        statements: [
+          new PolicyStatement({
+            actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+            resources: [logGroup.logGroupArn],
+          }),
+        ],
+      }),
+      ...(grants.length > 0 ? { Grants: new PolicyDocument({ statements: [...grants] }) } : {}),
+    },
+  });
+  acknowledgeWildcards(role, artifacts);
+  return new LambdaFunction(scope, id, {
+    description: `ami-foundry: the ${name} step`,
+    // Lambda would not read the source map; who deployed has it in dist/.
+    code: Code.fromAsset(fileURLToPath(new URL(`../dist/functions/${name}`, import.meta.url)), {
+      exclude: ['*.map'],
+    }),
+    handler: 'index.handler',
+    runtime: Runtime.NODEJS_24_X,
+    architecture: Architecture.ARM_64,
+    memorySize: MEMORY_MEGABYTES,
+    timeout: TIMEOUT,
+    environment: { ...environment },
+    role,
+    logGroup,
+  });
+}

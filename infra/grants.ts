@@ -1,0 +1,155 @@
+import { type CfnElement, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { Construct } from 'constructs';
+import type { FunctionName } from '../core/function-environment.ts';
+import { artifactKey, tagKey } from '../core/names.ts';
+import { acknowledge } from './acknowledge.ts';
+import type { WorkerPayload } from './artifacts.ts';
+import type { WorkerNetwork } from './network.ts';
+import type { FoundrySettings } from './settings.ts';
+
+export interface GrantTargets {
+  readonly artifacts: Bucket;
+  readonly payload: WorkerPayload;
+  readonly network: WorkerNetwork;
+  readonly settings: FoundrySettings;
+  readonly instanceTypes: readonly string[];
+}
+
+type Conditions = Record<string, Record<string, string | readonly string[]>>;
+
+const allow = (actions: string | string[], resources: string | readonly string[], conditions?: Conditions) =>
+  new PolicyStatement({
+    actions: [actions].flat(),
+    resources: [resources].flat(),
+    ...(conditions ? { conditions } : {}),
+  });
+
+/** What exists and carries the factory's tag, whichever build made it. */
+const ours: Conditions = { StringLike: { [`aws:ResourceTag/${tagKey.build}`]: '?*' } };
+
+/** What is made must carry the tag from its first moment: nothing is made that the reaper would not find. */
+const tagged: Conditions = { StringLike: { [`aws:RequestTag/${tagKey.build}`]: '?*' } };
+
+/** Worker and target carry the factory's tags and no others; images and snapshots also carry the recipe's. */
+const taggedOnly: Conditions = {
+  ...tagged,
+  'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.name, tagKey.build, tagKey.role] },
+};
+
+/**
+ * What each function may do: the calls of its handler, on the factory's own resources. Resource types and condition keys are those of
+ * the Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
+ * Nobody has iam:PassRole, so no worker can be given an instance profile, and nobody may tag what exists already.
+ */
+export function grantsOf(
+  scope: Construct,
+  { artifacts, payload, network, settings, instanceTypes }: GrantTargets,
+): Readonly<Record<FunctionName, readonly PolicyStatement[]>> {
+  const { partition, region, account } = Stack.of(scope);
+  const own = (type: string, id = '*') => `arn:${partition}:ec2:${region}:${account}:${type}/${id}`;
+  const instance = own('instance');
+  const volume = own('volume');
+  // Images and snapshots have no account in their ARNs: their owner may be another.
+  const image = `arn:${partition}:ec2:${region}::image/*`;
+  const snapshot = `arn:${partition}:ec2:${region}::snapshot/*`;
+  const subnets = network.subnetIds.map((id) => own('subnet', id));
+
+  // Describe calls of EC2 have no resource-level permissions.
+  const describe = (...nouns: string[]) =>
+    allow(
+      nouns.map((noun) => `ec2:Describe${noun}`),
+      '*',
+    );
+  // Only in the very call that makes the resource.
+  const tagOnCreation = (resources: string | string[], ...creations: string[]) =>
+    allow('ec2:CreateTags', resources, { StringEquals: { 'ec2:CreateAction': creations } });
+  const buildObject = (file: Parameters<typeof artifactKey>[1]) =>
+    artifacts.arnForObjects(artifactKey('*', file));
+
+  return {
+    plan: [
+      allow('ssm:GetParameter', workerImageParameters(scope, settings.workerImageParameter)),
+      describe('Images'),
+      allow('s3:PutObject', buildObject('job')),
+    ],
+    launch: [
+      describe('Subnets'),
+      allow('ec2:CreateVolume', volume, taggedOnly),
+      allow('ec2:DeleteVolume', volume, ours),
+      allow('ec2:RunInstances', instance, {
+        ...taggedOnly,
+        StringEquals: { 'ec2:MetadataHttpTokens': 'required', 'ec2:InstanceType': instanceTypes },
+      }),
+      allow('ec2:RunInstances', volume, taggedOnly),
+      // FreeBSD's publisher is not pinned unless the deployment says who it is: the SSM parameter decides what is launched.
+      allow(
+        'ec2:RunInstances',
+        image,
+        settings.workerImageOwner ? { StringEquals: { 'ec2:Owner': settings.workerImageOwner } } : undefined,
+      ),
+      allow('ec2:RunInstances', [...subnets, own('security-group', network.securityGroupId)]),
+      // An interface that exists elsewhere cannot be borrowed.
+      allow('ec2:RunInstances', own('network-interface'), { ArnEquals: { 'ec2:Subnet': subnets } }),
+      tagOnCreation([instance, volume], 'CreateVolume', 'RunInstances'),
+      // S3 judges a presigned URL by its signer's role. It ends with the credentials that signed it, hours after a worker has used it.
+      allow('s3:GetObject', [
+        buildObject('job'),
+        `arn:${partition}:s3:::${payload.bucketName}/${payload.key}`,
+      ]),
+    ],
+    attach: [describe('Volumes'), allow('ec2:AttachVolume', [instance, volume], ours)],
+    wait: [
+      describe('Images', 'Instances', 'Snapshots', 'Volumes'),
+      allow('ec2:GetConsoleOutput', instance, ours),
+      allow('s3:PutObject', [buildObject('console.log'), buildObject('report.json')]),
+    ],
+    snapshot: [
+      describe('Snapshots', 'Volumes'),
+      allow('ec2:DetachVolume', [instance, volume], ours),
+      allow('ec2:CreateSnapshot', volume, ours),
+      allow('ec2:CreateSnapshot', snapshot, tagged),
+      tagOnCreation(snapshot, 'CreateSnapshot'),
+    ],
+    register: [
+      describe('Images'),
+      allow('ec2:RegisterImage', snapshot, ours),
+      allow('ec2:RegisterImage', image, tagged),
+      tagOnCreation(image, 'RegisterImage'),
+    ],
+    'clean-up': [
+      describe('Images', 'Instances', 'Snapshots', 'Volumes'),
+      allow('ec2:TerminateInstances', instance, ours),
+      allow('ec2:DeleteVolume', volume, ours),
+      allow('ec2:DeregisterImage', image, ours),
+      allow('ec2:DeleteSnapshot', snapshot, ours),
+    ],
+  };
+}
+
+/** One ARN per architecture. Public parameters belong to no account (Systems Manager User Guide, "Working with public parameters"). */
+function workerImageParameters(scope: Construct, name: string): string[] {
+  const { partition, region, account } = Stack.of(scope);
+  const owner = name.startsWith('/aws/service/') ? '' : account;
+  const names = ['amd64', 'arm64'].map((architecture) => name.replaceAll('{architecture}', architecture));
+  return [...new Set(names)].map((each) => `arn:${partition}:ssm:${region}:${owner}:parameter${each}`);
+}
+
+/** The wildcards of the table above, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
+export function acknowledgeWildcards(role: Role, artifacts: Bucket): void {
+  const because = (resource: string, reason: string) =>
+    acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
+  because('*', 'Describe calls of EC2 have no resource-level permissions.');
+  const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
+  for (const type of ['instance', 'volume']) {
+    because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
+  }
+  because(`${ec2}:<AWS::AccountId>:network-interface/*`, 'Made by the launch, in the worker subnets only.');
+  because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
+  because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');
+  const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
+  for (const file of ['job', 'console.log', 'report.json'] as const) {
+    because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own under builds/.');
+  }
+}

@@ -1,0 +1,56 @@
+/** What a deployment may choose: `cdk deploy -c workerImageParameter=… -c vpcId=… -c subnetIds=subnet-…,subnet-…`. */
+export interface FoundrySettings {
+  /** SSM parameter with the worker's AMI; {architecture} stands for amd64 or arm64. */
+  readonly workerImageParameter: string;
+  /** Account id (or alias such as `amazon`) that must own the worker's AMI; anyone when absent. */
+  readonly workerImageOwner?: string;
+  /** A network of one's own; a small one is made when absent. */
+  readonly network?: { readonly vpcId: string; readonly subnetIds: readonly string[] };
+  /** Zones of the network that is made; two that the account has when absent. */
+  readonly zones?: readonly string[];
+}
+
+/** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
+const WORKER_IMAGE_PARAMETER = '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE';
+
+/** Each setting: the context key, and what its text must look like. */
+const shapes = {
+  workerImageParameter: /^\/[\w.\-/{}]+$/,
+  workerImageOwner: /^(\d{12}|[a-z-]+)$/,
+  vpcId: /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/,
+  subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
+  zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
+} as const;
+
+type Key = keyof typeof shapes;
+
+/** Reads the settings from the CDK context; throws one error that lists everything that is wrong. */
+export function readSettings(context: (key: string) => unknown): FoundrySettings {
+  const wrong: string[] = [];
+  const read = (key: Key): string | undefined => {
+    const value = context(key);
+    if (value === undefined) return undefined;
+    if (typeof value === 'string' && shapes[key].test(value)) return value;
+    wrong.push(`${key} is ${JSON.stringify(value)}, which does not match ${shapes[key]}`);
+    return undefined;
+  };
+  const workerImageOwner = read('workerImageOwner');
+  const workerImageParameter = read('workerImageParameter') ?? WORKER_IMAGE_PARAMETER;
+  const vpcId = read('vpcId');
+  const subnetIds = read('subnetIds')?.split(',');
+  const zones = read('zones')?.split(',');
+  if ((vpcId === undefined) !== (subnetIds === undefined)) {
+    wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
+  }
+  if (vpcId !== undefined && zones !== undefined) {
+    wrong.push('zones is for the network that is made; with vpcId the subnets say the zones');
+  }
+  if (wrong.length > 0)
+    throw new Error(`the CDK context is not right:\n${wrong.map((w) => `- ${w}`).join('\n')}`);
+  return {
+    workerImageParameter,
+    ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
+    ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
+    ...(zones === undefined ? {} : { zones }),
+  };
+}

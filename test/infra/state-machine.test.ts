@@ -1,0 +1,171 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import validate from 'asl-validator';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { FunctionName } from '../../core/function-environment.ts';
+import { pascalCase } from '../../infra/functions.ts';
+import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
+
+const root = new URL('../../', import.meta.url);
+const text = readFileSync(new URL('statemachines/build-image.asl.json', root), 'utf8');
+
+interface State {
+  readonly Type: string;
+  readonly Arguments: { readonly FunctionName: string };
+  readonly TimeoutSeconds: number;
+  readonly Retry?: Rule[];
+  readonly Catch?: Rule[];
+}
+interface Rule {
+  readonly ErrorEquals: string[];
+  readonly JitterStrategy?: string;
+  readonly Assign?: unknown;
+}
+
+const read = () => JSON.parse(text) as { States: Record<string, State> };
+const states = Object.entries(read().States);
+const tasks = states.filter(([, { Type }]) => Type === 'Task');
+const steps = readdirSync(new URL('functions/steps/', root))
+  .filter((file) => file.endsWith('.lambda.ts'))
+  .map((file) => file.replace('.lambda.ts', '') as FunctionName);
+const hole = (step: string) => `${pascalCase(step)}FunctionArn`;
+const holes = new Set([...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => name));
+
+let stack: Synthesized;
+beforeAll(() => {
+  stack = synthesize();
+});
+
+describe('state, step and substitution', () => {
+  it('there is a function for each step file and no other', () =>
+    expect([...steps].sort()).toEqual([...functionNames].sort()));
+
+  it.each(steps)('%s is used by a state', (step) =>
+    expect(tasks.filter(([, { Arguments }]) => Arguments.FunctionName === `\${${hole(step)}}`)).not.toEqual(
+      [],
+    ),
+  );
+
+  it.each(tasks.map(([name, state]) => ({ name, state })))(
+    '$name is called like its step',
+    ({ name, state }) => {
+      const step = steps.find((each) => state.Arguments.FunctionName === `\${${hole(each)}}`);
+      if (step === undefined) throw new Error(`${state.Arguments.FunctionName} is no step`);
+      expect(name).toMatch(new RegExp(`^${pascalCase(step)}(?![a-z])`));
+    },
+  );
+
+  it('each hole is filled with the function of its step', () => {
+    const { DefinitionSubstitutions } = stack.only('AWS::StepFunctions::StateMachine').Properties;
+    expect(Object.keys(DefinitionSubstitutions).sort()).toEqual([...holes].sort());
+    for (const step of steps) {
+      const id = Object.entries(stack.resources).find(([, each]) => each === stack.function(step))?.[0];
+      expect(DefinitionSubstitutions[hole(step)]).toBe(`arn:of:${id}`);
+    }
+  });
+
+  it.each(functionNames)('the %s function holds the bundle of its step', (name) => {
+    const { Code, Handler } = stack.function(name).Properties;
+    const deployed = readFileSync(join(stack.asset(Code.S3Key), 'index.mjs'), 'utf8');
+    expect(deployed).toBe(readFileSync(new URL(`dist/functions/${name}/index.mjs`, root), 'utf8'));
+    expect(readdirSync(stack.asset(Code.S3Key))).toEqual(['index.mjs']);
+    expect(Handler).toBe('index.handler');
+  });
+
+  it('the deployed definition is the file, byte for byte', () => {
+    const { DefinitionS3Location } = stack.only('AWS::StepFunctions::StateMachine').Properties;
+    expect(readFileSync(stack.asset(DefinitionS3Location.Key), 'utf8')).toBe(text);
+  });
+});
+
+describe('the state machine', () => {
+  it('may invoke exactly the functions of its states', () => {
+    const { DefinitionSubstitutions, RoleArn } = stack.only('AWS::StepFunctions::StateMachine').Properties;
+    const invokable = stack
+      .allStatements()
+      .filter(({ Action }) => Action.includes('lambda:InvokeFunction'))
+      .flatMap(({ Resource }) => Resource);
+    expect(new Set(invokable)).toEqual(new Set(Object.values(DefinitionSubstitutions)));
+    const [policy] = Object.values(stack.ofType('AWS::IAM::Policy'));
+    expect(policy?.Properties.Roles).toEqual([RoleArn]);
+  });
+
+  it('logs failures without inputs, in a group that ends', () => {
+    const { LoggingConfiguration, StateMachineType } = stack.only(
+      'AWS::StepFunctions::StateMachine',
+    ).Properties;
+    expect(StateMachineType).toBe('STANDARD');
+    expect(LoggingConfiguration).toMatchObject({ Level: 'ERROR', IncludeExecutionData: false });
+    const arn: string = LoggingConfiguration.Destinations[0].CloudWatchLogsLogGroup.LogGroupArn;
+    expect(stack.resources[arn.replace('arn:of:', '')]?.Properties).toEqual({
+      LogGroupName: '/aws/vendedlogs/states/ami-foundry-build-image',
+      RetentionInDays: 30,
+    });
+  });
+
+  it('waits longer for a function than the function may run', () => {
+    const timeouts = functionNames.map((name) => stack.function(name).Properties.Timeout);
+    for (const [name, { TimeoutSeconds }] of tasks) {
+      expect(TimeoutSeconds, name).toBeGreaterThan(Math.max(...timeouts));
+    }
+  });
+});
+
+describe('the definition', () => {
+  const verdict = (change: (definition: ReturnType<typeof read>) => void = () => {}) => {
+    const definition = read();
+    change(definition);
+    const { isValid, errorsText } = validate(definition);
+    return isValid ? 'valid' : errorsText();
+  };
+
+  it('is valid to asl-validator, JSONata syntax included', () => expect(verdict()).toBe('valid'));
+
+  it.each<[string, string, object]>([
+    ['a field of JSONPath', 'Plan', { InputPath: '$.recipe' }],
+    ['an unknown field', 'Plan', { Timeout: 120 }],
+    ['an unknown next state', 'Plan', { Next: 'Lunch' }],
+    [
+      'a condition that is no JSONata',
+      'Planned?',
+      { Choices: [{ Condition: '{% $states.( %}', Next: 'Launch' }] },
+    ],
+    ['a wait with two times', 'PauseForWorker', { Timestamp: '2026-11-23T00:00:00Z' }],
+  ])('asl-validator would see %s', (_what, state, change) =>
+    expect(verdict((definition) => Object.assign(definition.States[state] ?? {}, change))).not.toBe('valid'),
+  );
+
+  // What asl-validator 4.0.0 lets pass in JSONata definitions.
+  it('has States.ALL alone and last in its rule lists', () => {
+    for (const [name, { Retry = [], Catch = [] }] of states) {
+      for (const rules of [Retry, Catch]) {
+        const all = rules.findIndex(({ ErrorEquals }) => ErrorEquals.includes('States.ALL'));
+        if (all < 0) continue;
+        expect(rules[all]?.ErrorEquals, name).toEqual(['States.ALL']);
+        expect(all, name).toBe(rules.length - 1);
+      }
+    }
+  });
+
+  it('knows two jitter strategies', () => {
+    const strategies = states.flatMap(([, { Retry = [] }]) =>
+      Retry.map(({ JitterStrategy }) => JitterStrategy),
+    );
+    expect(strategies.length).toBeGreaterThan(0);
+    expect(strategies.filter((each) => !['FULL', 'NONE', undefined].includes(each))).toEqual([]);
+  });
+
+  it('reads only variables that it assigns', () => {
+    const expressions = [...text.matchAll(/\{%(.*?)%\}/g)].map(([, expression = '']) => expression);
+    const used = expressions.flatMap((expression) =>
+      [...expression.matchAll(/\$([A-Za-z]\w*)\b(?!\s*\()/g)].map(([, name = '']) => name),
+    );
+    const assigned = new Set<string>();
+    JSON.parse(text, (key, value) => {
+      if (key === 'Assign') for (const name of Object.keys(value)) assigned.add(name);
+      return value;
+    });
+    expect(assigned.size).toBeGreaterThan(0);
+    expect(new Set(used)).toEqual(new Set([...assigned, 'states']));
+  });
+});

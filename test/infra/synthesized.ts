@@ -1,0 +1,154 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type FunctionName, functionEnvironment } from '../../core/function-environment.ts';
+import { foundryApp } from '../../infra/foundry-app.ts';
+import type { FoundryStack } from '../../infra/foundry-stack.ts';
+import { pascalCase } from '../../infra/functions.ts';
+
+export const functionNames = Object.keys(functionEnvironment) as FunctionName[];
+
+export interface Resource {
+  readonly Type: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a template is looked into at many depths, and every look is an assertion.
+  readonly Properties: any;
+}
+
+export interface Statement {
+  readonly Effect: string;
+  readonly Action: string[];
+  readonly Resource: string[];
+  readonly Condition: Record<string, Record<string, string | string[]>>;
+}
+
+/** The app of infra/, synthesized with a context and perhaps changed before. */
+export function synthesize(
+  context: Record<string, string> = {},
+  change: (stack: FoundryStack) => void = () => {},
+): Synthesized {
+  const outdir = mkdtempSync(join(tmpdir(), 'foundry-infra-'));
+  const { app, stack } = foundryApp({ outdir, context, analyticsReporting: false });
+  change(stack);
+  const { template } = app.synth().getStackArtifact(stack.artifactId);
+  return new Synthesized(outdir, template.Resources);
+}
+
+/** A template with its references resolved to what they would be on AWS. */
+export class Synthesized {
+  readonly outdir: string;
+  readonly resources: Readonly<Record<string, Resource>>;
+
+  constructor(outdir: string, resources: Record<string, Resource>) {
+    this.outdir = outdir;
+    this.resources = this.resolve(resources, resources) as Record<string, Resource>;
+  }
+
+  ofType(type: string): Record<string, Resource> {
+    return Object.fromEntries(Object.entries(this.resources).filter(([, { Type }]) => Type === type));
+  }
+
+  only(type: string): Resource {
+    const [found, another] = Object.values(this.ofType(type));
+    if (found === undefined || another !== undefined) throw new Error(`not exactly one ${type}`);
+    return found;
+  }
+
+  function(name: FunctionName): Resource {
+    return one(
+      this.resources,
+      (id, { Type }) =>
+        Type === 'AWS::Lambda::Function' && new RegExp(`^${pascalCase(name)}[0-9A-F]{8}$`).test(id),
+    );
+  }
+
+  /** The statements of the role that a function runs with. */
+  statements(name: FunctionName): Statement[] {
+    const { Role } = this.function(name).Properties;
+    const role = one(this.resources, (id) => arn(id) === Role);
+    const attached = Object.values(this.ofType('AWS::IAM::Policy'))
+      .filter(({ Properties }) => Properties.Roles.includes(role.Properties.RoleName ?? Role))
+      .map(({ Properties }) => Properties);
+    if ('ManagedPolicyArns' in role.Properties) throw new Error(`${name} has a managed policy`);
+    return [...role.Properties.Policies, ...attached].flatMap(({ PolicyDocument }) => listed(PolicyDocument));
+  }
+
+  /** Every statement of every identity policy in the template, with the resource that it is in. */
+  allStatements(): (Statement & { readonly within: string })[] {
+    return Object.entries(this.resources).flatMap(([within, { Type, Properties }]) => {
+      const documents =
+        Type === 'AWS::IAM::Role'
+          ? (Properties.Policies ?? []).map((policy: { PolicyDocument: unknown }) => policy.PolicyDocument)
+          : Type === 'AWS::IAM::Policy'
+            ? [Properties.PolicyDocument]
+            : [];
+      return documents.flatMap(listed).map((statement: Statement) => ({ ...statement, within }));
+    });
+  }
+
+  /** The file or folder that was uploaded under a key of the asset bucket. */
+  asset(key: string): string {
+    const { files } = JSON.parse(readFileSync(join(this.outdir, 'AmiFoundry.assets.json'), 'utf8'));
+    const [hash] = key.split('.');
+    return join(this.outdir, files[hash ?? ''].source.path);
+  }
+
+  private resolve(value: unknown, resources: Record<string, Resource>): unknown {
+    if (Array.isArray(value)) return value.map((item) => this.resolve(item, resources));
+    if (typeof value !== 'object' || value === null) return value;
+    const [[key, inner] = ['', undefined], ...others] = Object.entries(value);
+    if (others.length === 0) {
+      if (key === 'Ref') return reference(String(inner), resources);
+      if (key === 'Fn::GetAtt' && Array.isArray(inner)) return attribute(inner[0], inner[1]);
+      if (key === 'Fn::Join' && Array.isArray(inner)) {
+        return (this.resolve(inner[1], resources) as string[]).join(inner[0]);
+      }
+      if (key === 'Fn::Sub' && typeof inner === 'string') {
+        return inner.replaceAll(/\$\{([^}]+)\}/g, (_whole, name: string) => reference(name, resources));
+      }
+    }
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [name, this.resolve(item, resources)]),
+    );
+  }
+}
+
+const pseudo: Record<string, string> = {
+  'AWS::Partition': 'aws',
+  'AWS::Region': 'eu-west-1',
+  'AWS::AccountId': '111122223333',
+  'AWS::StackName': 'ami-foundry',
+};
+
+const arn = (id: string) => `arn:of:${id}`;
+
+function reference(name: string, resources: Record<string, Resource>): string {
+  if (name in pseudo) return pseudo[name] ?? '';
+  const type = resources[name]?.Type;
+  if (type === 'AWS::EC2::Subnet') return `subnet-${name}`;
+  if (type === 'AWS::S3::Bucket') return name.toLowerCase();
+  if (type === 'AWS::IAM::Role') return arn(name);
+  return name;
+}
+
+function attribute(id: string, name: string): string {
+  if (name === 'Arn') return arn(id);
+  return name === 'GroupId' ? `sg-${id}` : `${id}.${name}`;
+}
+
+export function one(
+  resources: Readonly<Record<string, Resource>>,
+  matches: (id: string, resource: Resource) => boolean,
+): Resource {
+  const found = Object.entries(resources).filter(([id, resource]) => matches(id, resource));
+  const [first] = found;
+  if (first === undefined || found.length > 1) throw new Error(`${found.length} resources match, not one`);
+  return first[1];
+}
+
+const listed = (document: { Statement: Record<string, unknown>[] }): Statement[] =>
+  document.Statement.map(({ Effect, Action, Resource, Condition }) => ({
+    Effect: String(Effect),
+    Action: [Action].flat() as string[],
+    Resource: [Resource].flat() as string[],
+    Condition: (Condition ?? {}) as Statement['Condition'],
+  }));
