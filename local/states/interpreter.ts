@@ -18,6 +18,7 @@ import { map } from './map.ts';
 import { parallel } from './parallel.ts';
 import { pass } from './pass.ts';
 import { Attempts } from './retry.ts';
+import { assertRunnable } from './schema.ts';
 import { Scope } from './scope.ts';
 import { succeed } from './succeed.ts';
 import { task } from './task.ts';
@@ -108,6 +109,12 @@ export function execute(request: ExecutionRequest): RunningExecution {
     return outcome;
   };
 
+  const start = async (): Promise<Json> => {
+    const { expressions, integrations } = request;
+    assertRunnable(definition, { expressions, sdkHandler: integrations.callSdk !== undefined });
+    return walk(line, definition, request.input, request.onDefect, redrive);
+  };
+
   const play = async (): Promise<Outcome> => {
     // ExecutionStarted does not move the cursor: AWS lets the first state point at 0.
     if (redrive === undefined) {
@@ -121,7 +128,7 @@ export function execute(request: ExecutionRequest): RunningExecution {
     }
     const racers: Promise<Outcome>[] = [
       stopped,
-      walk(line, definition, request.input, request.onDefect, redrive).then(
+      start().then(
         (output): Outcome => ({ status: 'SUCCEEDED', output }),
         (thrown: unknown): Outcome => failed(thrown),
       ),

@@ -8,7 +8,7 @@
  */
 
 import type { Definition, Json, JsonObject, StateType } from './definition.ts';
-import { UnsupportedAsl } from './errors.ts';
+import { StatesError, UnsupportedAsl } from './errors.ts';
 import { isSupported, parseResource, unknownArgument } from './integrations.ts';
 import { type Expressions, expressionIn } from './jsonata.ts';
 import { LONGEST_SECONDS, VARIABLE_NAME_LENGTH } from './limits.ts';
@@ -59,13 +59,13 @@ export function diagnose(definition: unknown, options: SchemaOptions): Diagnosti
   return new Inspection(options).machine(definition as Json);
 }
 
-/** For the interpreter's own door: throws the first refusal. */
+/** For the interpreter's own door: a stored definition may be older than these rules. */
 export function assertRunnable(
   definition: unknown,
   options: SchemaOptions,
 ): asserts definition is Definition {
   const [first] = diagnose(definition, options);
-  if (first !== undefined) throw new Error(describe(first));
+  if (first !== undefined) throw new StatesError('States.Runtime', describe(first));
 }
 
 /** As CreateStateMachine writes a diagnostic into its InvalidDefinition message. */

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -91,4 +91,20 @@ test('names that differ only in case, or that a file system would not take, are 
   const after = stage({}, { stateDirectory });
   for (const [i, arn] of arns.entries())
     expect((await after.finished(arn)).output).toEqual({ name: names[i] });
+});
+
+test('a stored definition that is not runnable any more is refused when it runs', async () => {
+  const stateDirectory = directory();
+  const before = stage({}, { stateDirectory });
+  const stateMachineArn = await before.create(only('P', { Type: 'Pass', End: true }));
+  const [name = ''] = readdirSync(join(stateDirectory, 'machines'));
+  const path = join(stateDirectory, 'machines', name);
+  writeFileSync(path, readFileSync(path, 'utf8').replace('\\"Pass\\"', '\\"Pass\\",\\"Result\\":1'));
+
+  const after = stage({}, { stateDirectory });
+  expect(await after.finished(await after.start(stateMachineArn))).toMatchObject({
+    status: 'FAILED',
+    error: 'States.Runtime',
+    cause: 'UnsupportedAsl: state P, field Result at /States/P',
+  });
 });
