@@ -13,8 +13,8 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
     AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
     AWS_SESSION_TOKEN: sessionToken,
     AWS_REGION: region = 'us-east-1',
+    AWS_ENDPOINT_URL: anyEndpoint,
     AWS_ENDPOINT_URL_S3: s3Endpoint,
-    AWS_ENDPOINT_URL: endpoint = s3Endpoint,
   } = environment;
   const client = new AwsClient({
     accessKeyId,
@@ -26,21 +26,37 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
     retries: 5,
   });
   const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+  // The endpoint of the service goes before that of all.
+  const endpoint = (s3Endpoint || anyEndpoint)?.replace(/\/+$/, '');
   const base = endpoint ? `${endpoint}/${bucket}` : `https://${bucket}.s3.${region}.${suffix}`;
   const urlOf = (key: string) => new URL(`${base}/${key.split('/').map(encodeURIComponent).join('/')}`);
 
   return {
     async put(key, body, contentType) {
-      const response = await client.fetch(urlOf(key), {
-        method: 'PUT',
-        body,
-        headers: { 'content-type': contentType },
-      });
-      const text = await response.text();
+      const failed = (name: string, reason: string, cause?: unknown) =>
+        Object.assign(new Error(`PutObject of ${key} to ${bucket}: ${reason}`, { cause }), { name });
+      let response: Response;
+      let text: string;
+      try {
+        response = await client.fetch(urlOf(key), {
+          method: 'PUT',
+          body,
+          headers: { 'content-type': contentType },
+        });
+        text = await response.text();
+      } catch (error) {
+        // fetch throws TypeError for every network failure; the state machine retries by name.
+        if (!(error instanceof TypeError)) throw error;
+        const reason = error.cause instanceof Error ? error.cause.message : '';
+        throw failed('ServiceUnavailable', reason || error.message, error);
+      }
       if (response.ok) return;
-      const code = /<Code>([^<]*)<\/Code>/.exec(text)?.[1] ?? `HTTP${response.status}`;
-      const message = /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? response.statusText;
-      throw Object.assign(new Error(`PutObject of ${key} to ${bucket}: ${message}`), { name: code });
+      // A proxy or load balancer answers without S3's XML.
+      const unnamed = response.status >= 500 ? 'ServiceUnavailable' : `HTTP${response.status}`;
+      const code = /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ?? unnamed;
+      const message =
+        /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status} ${response.statusText}`;
+      throw failed(code, message);
     },
 
     async presign(key, seconds) {

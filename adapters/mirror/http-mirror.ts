@@ -1,14 +1,13 @@
 import type { Mirror, MirrorAnswer } from '../../core/ports.ts';
 
 /** A MANIFEST has some 1.5 KB and a directory index some 50 KB: what is larger is neither. */
-const LIMIT_BYTES = 1024 * 1024;
-const TIMEOUT_MILLISECONDS = 15_000;
+const usualLimits = { bytes: 1024 * 1024, milliseconds: 15_000 };
 const TRIES = 3;
 
 /** Reads small files of a release mirror over HTTP or HTTPS, with retries. */
-export const httpMirror = (pause: (milliseconds: number) => Promise<void>): Mirror => {
+export const httpMirror = (pause: (milliseconds: number) => Promise<void>, limits = usualLimits): Mirror => {
   const readOnce = async (url: string): Promise<MirrorAnswer> => {
-    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(limits.milliseconds) });
     if (response.status === 404 || response.status === 410) {
       await response.body?.cancel();
       return { status: 'absent' };
@@ -17,10 +16,10 @@ export const httpMirror = (pause: (milliseconds: number) => Promise<void>): Mirr
       await response.body?.cancel();
       return { status: 'unreachable', reason: `HTTP ${response.status}` };
     }
-    const text = await response.text();
-    if (text.length > LIMIT_BYTES)
-      return { status: 'unreachable', reason: `answered ${text.length} characters` };
-    return { status: 'found', text };
+    const text = await textUpTo(limits.bytes, response);
+    return text === undefined
+      ? { status: 'unreachable', reason: `answered more than ${limits.bytes} bytes` }
+      : { status: 'found', text };
   };
 
   return {
@@ -32,8 +31,7 @@ export const httpMirror = (pause: (milliseconds: number) => Promise<void>): Mirr
         } catch (error) {
           // fetch throws TypeError for every network failure, with the system's error as its cause, and DOMException on time-out.
           if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-          const cause = error.cause instanceof Error ? error.cause : error;
-          answer = { status: 'unreachable', reason: cause.message || cause.name };
+          answer = { status: 'unreachable', reason: reasonOf(error) };
         }
         if (answer.status !== 'unreachable') return answer;
         if (attempt < TRIES) await pause(250 * 4 ** (attempt - 1));
@@ -42,3 +40,21 @@ export const httpMirror = (pause: (milliseconds: number) => Promise<void>): Mirr
     },
   };
 };
+
+/** The text of an answer; undefined when it is longer, without reading the rest. */
+async function textUpTo(bytes: number, response: Response): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let [text, read] = ['', 0];
+  for await (const chunk of response.body ?? []) {
+    read += chunk.byteLength;
+    if (read > bytes) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** A host with several addresses fails with an AggregateError, which has no message but the code of its members. */
+function reasonOf(error: Error): string {
+  const cause: Error & { readonly code?: unknown } = error.cause instanceof Error ? error.cause : error;
+  return cause.message || (typeof cause.code === 'string' ? cause.code : cause.name);
+}
