@@ -14,7 +14,28 @@ if (!Number.isInteger(port) || port < 0 || port > 65_535) {
   process.exit(2);
 }
 const started = performance.now();
-const cloud = await startCloud({ stateDirectory: values.state, port });
+const starting = startCloud({ stateDirectory: values.state, port });
+
+// Before the first await: a signal that comes while the cloud starts must not leave its lock behind.
+let stopping = false;
+const stop = (signal: NodeJS.Signals) => {
+  if (stopping) return;
+  stopping = true;
+  console.log(`# ${signal}: stopping`);
+  starting
+    .then((cloud) => cloud.stop())
+    .then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+};
+process.on('SIGINT', stop);
+process.on('SIGTERM', stop);
+
+const cloud = await starting;
 console.log(
   [
     `# The local cloud runs at ${cloud.endpoint} (started in ${(performance.now() - started).toFixed(0)} ms, state in ${values.state}).`,
@@ -26,19 +47,3 @@ console.log(
     '# Ctrl-C stops it; what it holds is found again at the next start.',
   ].join('\n'),
 );
-
-let stopping = false;
-const stop = (signal: NodeJS.Signals) => {
-  if (stopping) return;
-  stopping = true;
-  console.log(`# ${signal}: stopping`);
-  cloud.stop().then(
-    () => process.exit(0),
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-};
-process.on('SIGINT', stop);
-process.on('SIGTERM', stop);

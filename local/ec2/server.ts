@@ -106,6 +106,7 @@ export class Ec2Server {
 
 /** The Lambda function that calls (the runtime sets it as the SDK's application id), else the program's user agent. */
 function callerOf(request: IncomingMessage): string {
-  const agent = String(request.headers['x-amz-user-agent'] ?? request.headers['user-agent'] ?? '');
+  const agent =
+    `${String(request.headers['user-agent'] ?? '')} ${String(request.headers['x-amz-user-agent'] ?? '')}`.trim();
   return /\bapp\/(\S+)/.exec(agent)?.[1] ?? agent.split(' ')[0] ?? '';
 }
