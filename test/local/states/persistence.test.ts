@@ -1,18 +1,16 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../../local/states/clock.ts';
-import { call, only, stage } from './stage.ts';
+import { call, only, stage, temporaryDirectory } from './stage.ts';
 
-const directory = () => mkdtempSync(join(tmpdir(), 'states-'));
 const journal = (root: string): string => {
   const [name] = readdirSync(join(root, 'executions'));
   return join(root, 'executions', name ?? expect.unreachable());
 };
 
 test('a restart finds machines, executions and their histories', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   const before = stage({ f: [{ returns: 1 }] }, { stateDirectory });
   const stateMachineArn = await before.create(only('T', call('f')), 'kept');
   const finished = await before.finished(await before.start(stateMachineArn, { a: 1 }, 'one'));
@@ -27,7 +25,7 @@ test('a restart finds machines, executions and their histories', async () => {
 });
 
 test('what ran at a crash ends as ABORTED, and says why', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   // Never closed: as after a kill.
   const before = stage({}, { stateDirectory, clock: systemClock });
   const executionArn = await before.start(
@@ -51,7 +49,7 @@ test('what ran at a crash ends as ABORTED, and says why', async () => {
 });
 
 test('a torn last line is dropped, and nothing before it', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   const before = stage({}, { stateDirectory, clock: systemClock });
   const executionArn = await before.start(
     await before.create(only('W', { Type: 'Wait', Seconds: 1e6, End: true })),
@@ -66,10 +64,11 @@ test('a torn last line is dropped, and nothing before it', async () => {
 
   const { types } = await stage({}, { stateDirectory }).finished(executionArn);
   expect(types).toEqual(['ExecutionStarted', 'WaitStateEntered', 'ExecutionAborted']);
+  await before.service.close();
 });
 
 test('close ends what runs', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   const before = stage({}, { stateDirectory, clock: systemClock });
   const executionArn = await before.start(
     await before.create(only('W', { Type: 'Wait', Seconds: 1e6, End: true })),
@@ -82,7 +81,7 @@ test('close ends what runs', async () => {
 });
 
 test('names that differ only in case, or that a file system would not take, are kept apart', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   const before = stage({}, { stateDirectory });
   const stateMachineArn = await before.create(only('P', { Type: 'Pass', End: true }));
   const names = ['a', 'A', '..', 'Ä', 'ä', 'x'.repeat(80)];
@@ -94,7 +93,7 @@ test('names that differ only in case, or that a file system would not take, are 
 });
 
 test('a stored definition that is not runnable any more is refused when it runs', async () => {
-  const stateDirectory = directory();
+  const stateDirectory = temporaryDirectory();
   const before = stage({}, { stateDirectory });
   const stateMachineArn = await before.create(only('P', { Type: 'Pass', End: true }));
   const [name = ''] = readdirSync(join(stateDirectory, 'machines'));

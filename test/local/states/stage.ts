@@ -1,8 +1,9 @@
 /** A Step Functions service with scripted Lambda functions, for the tests of this folder. */
 
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import type { Clock } from '../../../local/states/clock.ts';
 import type { InvokeResult } from '../../../local/states/integrations.ts';
 import { createStates, type States, type StatesOptions } from '../../../local/states/service.ts';
@@ -131,9 +132,21 @@ export interface Stage {
 
 let machines = 0;
 
+const directories: string[] = [];
+afterAll(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A state directory that goes when the test file is done. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'states-'));
+  directories.push(directory);
+  return directory;
+}
+
 export function stage(script: Script = {}, options: Partial<StatesOptions> = {}): Stage {
   const clock = new VirtualClock();
-  const directory = options.stateDirectory ?? mkdtempSync(join(tmpdir(), 'states-'));
+  const directory = options.stateDirectory ?? temporaryDirectory();
   const log: Stage['log'] = [];
   const troupe: Troupe = new Troupe(script, options.clock ?? clock, {
     success: (taskToken, output) => service.handle('SendTaskSuccess', { taskToken, output }),
