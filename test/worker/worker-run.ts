@@ -165,6 +165,8 @@ export interface WorkerOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** In front of the path, for doubles. */
   readonly path?: string;
+  /** Changes the machine before the worker starts on it. */
+  readonly prepare?: (machine: string) => void;
   /** As this user and group, when the tests are root. */
   readonly user?: number;
 }
@@ -199,6 +201,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const folder = await makePayload();
   const machine = makeMachine(options.diskSize ?? 96 * MIB);
   writeFileSync(join(machine, 'job'), `${options.lines.join('\n')}\n`, { mode: 0o644 });
+  options.prepare?.(machine);
   const [command, ...rest] = options.shell ?? ['dash'];
   const argv = [
     ...rest,

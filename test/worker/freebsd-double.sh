@@ -1,0 +1,137 @@
+#!/bin/sh
+# One program that stands for many: every tool the worker finds on FreeBSD is a link to it. It writes down how it was called
+# and then does enough for the worker to go on; whether the call is one that FreeBSD understands is judged afterwards.
+#
+# FREEBSD_RECORD: the file that gets the calls; 0x1f between words, 0x1d behind each call.
+# FREEBSD_DEVICES: a directory in the place of /dev.
+# FREEBSD_SERIAL: what the disk nda1 says it is.
+set -eu
+name=${0##*/}
+words=$name
+for word in "$@"; do
+	words="$words$(printf '\037')$word"
+done
+printf '%s\035' "$words" >>"$FREEBSD_RECORD"
+# The real tools, for the rest of this script.
+PATH=${PATH#*:}
+last=
+for word in "$@"; do
+	before_last=$last
+	last=$word
+done
+# The word that follows $1.
+after() {
+	wanted=$1
+	shift
+	while [ $# -gt 1 ]; do
+		if [ "$1" = "$wanted" ]; then
+			printf '%s\n' "$2"
+			return 0
+		fi
+		shift
+	done
+}
+table=$FREEBSD_DEVICES/table
+
+case $name in
+uname) echo FreeBSD ;;
+id) echo 0 ;;
+sysctl)
+	case $2 in
+	kern.securelevel) echo -1 ;;
+	kern.disks) echo 'nda1 nda0' ;;
+	esac
+	;;
+diskinfo)
+	case $1,$last in
+	-s,/dev/nda1) printf '%s\n' "$FREEBSD_SERIAL" ;;
+	-s,*) echo vol0000000000000000f ;;
+	*)
+		size=$(stat -L -c %s "$FREEBSD_DEVICES/${last#/dev/}")
+		printf '%s\t512\t%s\t%s\t4096\t0\n' "$last" "$size" $((size / 512))
+		;;
+	esac
+	;;
+mdconfig)
+	case $1 in
+	-a)
+		ln -s "$(after -f "$@")" "$FREEBSD_DEVICES/md0"
+		echo md0
+		;;
+	-d) rm "$FREEBSD_DEVICES/md0" ;;
+	esac
+	;;
+gpart)
+	case $1 in
+	show)
+		[ -e "$table" ] || {
+			echo "gpart: No such geom: $last." >&2
+			exit 1
+		}
+		printf '=>      40  196528    %s  GPT  (96M)\n' "$last"
+		cat "$table"
+		;;
+	create) : >"$table" ;;
+	destroy) rm "$table" ;;
+	add)
+		printf '    %s  %s  %s  %s  (x)\n' "$(after -b "$@")" "$(after -s "$@")" "$(after -i "$@")" "$(after -t "$@")" >>"$table"
+		truncate -s "$(($(after -s "$@") * 512))" "$FREEBSD_DEVICES/${last}p$(after -i "$@")"
+		;;
+	bootcode) dd if="$(after -p "$@")" of="$FREEBSD_DEVICES/${last}p$(after -i "$@")" conv=notrunc status=none ;;
+	esac
+	;;
+makefs)
+	# Not a file system, but as sparse as one.
+	truncate -s "$(after -s "$@")" "$before_last"
+	(cd "$last" && find . | sort | sha256sum) | dd of="$before_last" bs=65536 seek=1 conv=notrunc status=none
+	printf 'the end' | dd of="$before_last" bs=1048576 seek=30 conv=notrunc status=none
+	;;
+tar)
+	case " $* " in
+	# Owners and flags would need FreeBSD under the tree.
+	*' -x '*) exec bsdtar "$@" --no-same-owner --no-fflags ;;
+	*) exec bsdtar "$@" ;;
+	esac
+	;;
+fetch)
+	output=$(after -o "$@")
+	resume=
+	case " $* " in *' -r '*) resume='-C -' ;; esac
+	status=0
+	# shellcheck disable=SC2086 # two words or none
+	curl -sS -f $resume -o "$output" "$last" 2>"$FREEBSD_DEVICES/curl.stderr" || status=$?
+	case $status in
+	0) ;;
+	22) echo "fetch: $last: Not Found" >&2 ;;
+	18) echo "fetch: $output appears to be truncated: 1/2 bytes" >&2 ;;
+	7) echo "fetch: $last: Connection refused" >&2 ;;
+	*) echo "fetch: transfer timed out" >&2 ;;
+	esac
+	[ "$status" -eq 0 ]
+	;;
+sha256) sha256sum | cut -d ' ' -f 1 ;;
+b64decode) base64 -d ;;
+chflags | chown) ;;
+shutdown) : >"$FREEBSD_DEVICES/powered-off" ;;
+date)
+	case "$*" in
+	# strftime(3) of 13.x leaves what it does not know.
+	+%s.%N) date +%s.N ;;
+	-u\ -r*) exec date -u -d "@$3" "$4" ;;
+	*) exec date "$@" ;;
+	esac
+	;;
+dd)
+	for word in "$@"; do
+		shift
+		case $word in
+		if=/dev/null | of=/dev/null) ;;
+		if=/dev/* | of=/dev/*) word="${word%%=*}=$FREEBSD_DEVICES/${word#*/dev/}" ;;
+		esac
+		set -- "$@" "$word"
+	done
+	exec dd "$@"
+	;;
+curl | wget | sha256sum | base64 | stat | readlink | find | sfdisk | mcopy | mkfs.vfat | node | bsdtar | lsblk | blockdev | poweroff) exit 127 ;;
+*) exec "$name" "$@" ;;
+esac

@@ -1,0 +1,302 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Call, freebsdJudge } from './freebsd-syntax.ts';
+import { alwaysCutAt, cutAt, inTurn, type Mirror, notFound, serve, startMirror } from './mirror.ts';
+import { gptboot } from './synthetic-release.ts';
+import {
+  job,
+  MIB,
+  removeMachines,
+  removePayload,
+  root,
+  runWorker,
+  shells,
+  volume,
+  type WorkerResult,
+} from './worker-run.ts';
+
+const here = join(root, 'test/worker');
+const reference = join(root, '../shared/reference/freebsd-13.2');
+
+const tools =
+  'uname id sysctl diskinfo geom mdconfig gpart makefs tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz'.split(
+    ' ',
+  );
+/** Found on Linux, not on FreeBSD 13.2, or not with the same options. */
+const foreign =
+  'curl wget sha256sum base64 stat readlink find sfdisk mcopy mkfs.vfat node bsdtar lsblk blockdev poweroff truncate mkfifo'.split(
+    ' ',
+  );
+
+const scratch: string[] = [];
+afterAll(() => {
+  for (const folder of scratch) rmSync(folder, { recursive: true, force: true });
+  removeMachines();
+  removePayload();
+});
+
+const mirrors: Mirror[] = [];
+afterEach(async () => {
+  await Promise.all(mirrors.splice(0).map((mirror) => mirror.close()));
+});
+const mirrorWith = async (...args: Parameters<typeof startMirror>) => {
+  const mirror = await startMirror(...args);
+  mirrors.push(mirror);
+  return mirror;
+};
+
+/** A FreeBSD made of doubles. */
+function makeFreebsd() {
+  const folder = mkdtempSync(join(tmpdir(), 'worker-freebsd-'));
+  scratch.push(folder);
+  mkdirSync(join(folder, 'bin'));
+  mkdirSync(join(folder, 'devices'));
+  for (const name of [...tools, ...foreign])
+    symlinkSync(join(here, 'freebsd-double.sh'), join(folder, 'bin', name));
+  return {
+    path: join(folder, 'bin'),
+    devices: join(folder, 'devices'),
+    environment: {
+      FREEBSD_RECORD: join(folder, 'record'),
+      FREEBSD_DEVICES: join(folder, 'devices'),
+      FREEBSD_SERIAL: volume.replace('-', ''),
+      // No FOUNDRY_POWER_OFF: FreeBSD's own way is what is looked at.
+      FOUNDRY_POWER_OFF: '',
+    },
+    calls: (): Call[] =>
+      readFileSync(join(folder, 'record'), 'utf8')
+        .split('\x1d')
+        .filter(Boolean)
+        .map((record) => {
+          const [name = '', ...words] = record.split('\x1f');
+          return { name, words };
+        }),
+  };
+}
+
+async function build(shell: readonly [string, ...string[]], mirrorUrls: readonly string[], changes = {}) {
+  const freebsd = makeFreebsd();
+  const result = await runWorker({
+    shell,
+    path: freebsd.path,
+    environment: freebsd.environment,
+    diskSize: 0,
+    lines: job(mirrorUrls, changes),
+    // The disk is a file, found as ebsnvme-id's links are.
+    prepare: (machine) => {
+      mkdirSync(join(machine, 'dev/aws/disk/ebs'), { recursive: true });
+      const disk = join(machine, 'disk');
+      writeFileSync(disk, '');
+      spawnSync('truncate', ['-s', String(96 * MIB), disk]);
+      symlinkSync(disk, join(machine, 'dev/aws/disk/ebs', volume));
+    },
+  });
+  return { freebsd, result, poweredOff: existsSync(join(freebsd.devices, 'powered-off')) };
+}
+
+/** The calls that tell what happens to disk and tree, in order, with what differs between runs replaced. */
+function story(calls: readonly Call[], result: WorkerResult, url: string): string {
+  const told = new Set(
+    'sysctl mdconfig diskinfo geom gpart makefs tar fetch b64decode chown chmod touch chflags shutdown cp'.split(
+      ' ',
+    ),
+  );
+  return calls
+    .filter(
+      ({ name, words }) =>
+        told.has(name) ||
+        // The copy and the reading back; not the hashing beside the copy, whose place among them is chance.
+        (name === 'dd' && words.some((word) => /^(of=|if=\/dev\/)/.test(word))),
+    )
+    .map(({ name, words }) => [name, ...words].join(' '))
+    .map((line) =>
+      line
+        .replaceAll(`${result.machine}/work`, 'WORK')
+        .replaceAll(result.machine, 'MACHINE')
+        .replaceAll(url, 'MIRROR'),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
+  'a build on FreeBSD under $name',
+  ({ shell }) => {
+    let built: Awaited<ReturnType<typeof build>>;
+    let mirror: Mirror;
+    beforeAll(async () => {
+      mirror = await startMirror();
+      built = await build(shell, [mirror.url]);
+    }, 60_000);
+    afterAll(() => mirror.close());
+
+    it('succeeds and powers off by shutdown', () => {
+      expect(built.result.report, built.result.console).toMatchObject({ ok: true });
+      expect(built.result.console).toContain('platform=freebsd');
+      expect(built.result.status).toBe(0);
+      expect(built.poweredOff).toBe(true);
+    });
+
+    it('calls every program as FreeBSD 13.2 understands it', () => {
+      const judge = freebsdJudge(reference);
+      const wrong = built.freebsd
+        .calls()
+        .map((call) => ({ call: [call.name, ...call.words].join(' '), wrong: judge(call) }))
+        .filter(({ wrong }) => wrong !== undefined);
+      expect(wrong).toEqual([]);
+      expect(new Set(built.freebsd.calls().map(({ name }) => name)).size).toBeGreaterThan(25);
+    });
+
+    it('does it in this order', async () => {
+      await expect(story(built.freebsd.calls(), built.result, mirror.url)).toMatchFileSnapshot(
+        'freebsd-commands.txt',
+      );
+    });
+
+    it('writes the images and the boot code to the partitions, byte for byte', () => {
+      const partition = (n: number) => readFileSync(join(built.freebsd.devices, `md0p${n}`));
+      expect(partition(1).subarray(0, gptboot.length).equals(gptboot)).toBe(true);
+      expect(
+        partition(2)
+          .subarray(30 * MIB, 30 * MIB + 7)
+          .toString(),
+      ).toBe('the end');
+      expect(
+        partition(3)
+          .subarray(30 * MIB, 30 * MIB + 7)
+          .toString(),
+      ).toBe('the end');
+      expect(partition(3).length).toBe(59 * MIB);
+    });
+
+    it('reports the digest of what is on the disk', () => {
+      const part = (n: number, from: number, length: number) =>
+        readFileSync(join(built.freebsd.devices, `md0p${n}`)).subarray(from, from + length);
+      const hash = createHash('sha256')
+        .update(part(1, 0, gptboot.length))
+        .update(part(2, 0, MIB))
+        .update(part(2, 30 * MIB, MIB))
+        .update(part(3, 0, MIB))
+        .update(part(3, 30 * MIB, MIB));
+      expect(built.result.report.disk).toEqual({
+        bytes: 96 * MIB,
+        written: gptboot.length + 4 * MIB,
+        sha256: hash.digest('hex'),
+      });
+    });
+
+    it('gives the memory disk back', () => {
+      expect(existsSync(join(built.freebsd.devices, 'md0'))).toBe(false);
+    });
+
+    it('gives it back after an error too, and destroys a table that was there', async () => {
+      const failing = await mirrorWith({ 'base.txz': notFound });
+      const { freebsd, result, poweredOff } = await build(shell, [failing.url]);
+      expect(result.report, result.console).toMatchObject({ ok: false, code: 'SetNotFound' });
+      expect(
+        freebsd
+          .calls()
+          .filter(({ name }) => name === 'mdconfig')
+          .map(({ words }) => words.join(' ')),
+      ).toEqual([expect.stringMatching(/^-a -t vnode -f /), '-d -u md0']);
+      expect(poweredOff).toBe(true);
+    });
+
+    it('resumes with fetch, and tells truncated from missing and unreachable', async () => {
+      const resuming = await mirrorWith({ 'base.txz': inTurn(cutAt(40_000), serve) });
+      const resumed = await build(shell, [resuming.url]);
+      expect(resumed.result.report, resumed.result.console).toMatchObject({ ok: true });
+      expect(resuming.requests.slice(0, 2)).toEqual(['GET base.txz', 'GET base.txz bytes=40000-']);
+
+      const cutting = await mirrorWith({ 'base.txz': alwaysCutAt(40_000) });
+      const truncated = await build(shell, [cutting.url]);
+      expect(truncated.result.report, truncated.result.console).toMatchObject({ code: 'SetTruncated' });
+
+      const unreachable = await build(shell, ['http://127.0.0.1:9/r']);
+      expect(unreachable.result.report).toMatchObject({ code: 'MirrorUnreachable' });
+      expect(unreachable.result.report.message).toContain('Connection refused');
+    }, 80_000);
+
+    it('finds the disk by the serial number of its NVMe controller', () => {
+      const freebsd = makeFreebsd();
+      const [command, ...rest] = shell;
+      const found = spawnSync(
+        command,
+        [
+          ...rest,
+          '-c',
+          `volume=${volume}; . "$1/platform/freebsd.sh"; platform_find_disk`,
+          'sh',
+          join(root, 'worker'),
+        ],
+        {
+          env: { PATH: `${freebsd.path}:${process.env.PATH}`, ...freebsd.environment },
+          encoding: 'utf8',
+        },
+      );
+      expect(found.stdout).toBe('/dev/nda1\n');
+    });
+
+    it('knows a disk in use by its open counts', () => {
+      const freebsd = makeFreebsd();
+      const [command, ...rest] = shell;
+      const use = (mode: string) => {
+        const geom = `geom() { printf '%s\\n' 'Geom name: nda0' 'Providers:' '1. Name: nda0' '   Mediasize: 1' '   Mode: ${mode}'; }`;
+        // [ -c ] is about a real device.
+        return spawnSync(
+          command,
+          [
+            ...rest,
+            '-c',
+            `${geom}; . "$1/platform/freebsd.sh"; platform_disk_use /dev/null`,
+            'sh',
+            join(root, 'worker'),
+          ],
+          {
+            env: { PATH: `${freebsd.path}:${process.env.PATH}`, ...freebsd.environment },
+            encoding: 'utf8',
+          },
+        ).stdout;
+      };
+      expect(use('r0w0e0')).toBe('');
+      expect(use('r1w1e2')).toBe('open as r1w1e2\n');
+    });
+  },
+);
+
+describe('the judge of calls', () => {
+  const judge = freebsdJudge(reference);
+  it.each([
+    ['gpart add -t efi -l x nda1', undefined],
+    ['gpart add -l x nda1', '-t is missing'],
+    ['gpart add -t efi -U uuid nda1', 'no option -U'],
+    ['gpart format nda1', 'no verb format'],
+    ['gpart bootcode -b pmbr -p gptboot nda1', '-p and -i go together'],
+    ['makefs -t ffs -o version=2,time=5 -s 1m image tree', '-t ffs has no option time=5'],
+    ['makefs -t msdos -Z -s 1m image tree', '-Z and -B are for ffs'],
+    ['makefs -t ffs image', '1 operands'],
+    ['dd if=a of=b bs=1M', 'bs=1M is not a plain number'],
+    ['dd if=a conv=nocreat', 'dd has no conv=nocreat'],
+    ['date -d @5', 'no option -d'],
+    ['stat -c %s x', 'not in the base system of 13.2, or not in the table'],
+    ['sed -i', '-i needs a value'],
+    ['cp --archive a b', 'no option --archive'],
+    ['mdconfig -d', '-d needs -u'],
+    ['fetch -o - --silent x', 'no option --silent'],
+  ])('%s: %s', (line, wrong) => {
+    const [name = '', ...words] = line.split(' ');
+    expect(judge({ name, words })).toBe(wrong);
+  });
+});
