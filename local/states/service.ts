@@ -4,6 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { Clock } from './clock.ts';
 import type { Definition, Json, JsonObject } from './definition.ts';
 import { StatesError, serviceError } from './errors.ts';
@@ -24,6 +25,7 @@ import {
 import { TaskTokens } from './tokens.ts';
 
 export interface StatesOptions {
+  /** The cloud's own; everything of this service is under `states/` in it. */
   stateDirectory: string;
   clock: Clock;
   random?: () => number;
@@ -95,7 +97,7 @@ class Service implements States {
 
   constructor(options: StatesOptions) {
     this.#options = options;
-    this.#store = new StatesStore(options.stateDirectory);
+    this.#store = new StatesStore(join(options.stateDirectory, 'states'));
     this.#random = options.random ?? Math.random;
     this.#expressions = new Expressions(options.clock, this.#random);
     this.#integrations = {
@@ -112,7 +114,7 @@ class Service implements States {
         stop: (arn) => {
           this.#stop(this.#execution(arn), { cause: 'The parent execution no longer waits for it.' }).catch(
             (error: unknown) =>
-              options.log('a child execution could not be stopped', { execution: arn, error }),
+              options.log('a child execution could not be stopped', { execution: arn, error: told(error) }),
           );
         },
       },
@@ -390,14 +392,14 @@ class Service implements States {
       integrations: this.#integrations,
       onProgress: (progress) => journal.append({ kind: 'progress', progress }),
       onDefect: (state, thrown) =>
-        log('a state failed by no error of its own', { execution: record.arn, state, error: thrown }),
+        log('a state failed by no error of its own', { execution: record.arn, state, error: told(thrown) }),
       ...(redrive === undefined ? {} : { redrive }),
     });
     execution.running = running;
     execution.settled = running.outcome.then((outcome) => this.#settle(execution, outcome));
     // Nobody may be waiting; a failure to write is told all the same.
     execution.settled.catch((thrown: unknown) =>
-      log('an execution could not be recorded', { execution: record.arn, error: thrown }),
+      log('an execution could not be recorded', { execution: record.arn, error: told(thrown) }),
     );
   }
 
@@ -599,7 +601,10 @@ class Service implements States {
       try {
         listener(change);
       } catch (error) {
-        this.#options.log('a listener to status changes failed', { execution: record.arn, error });
+        this.#options.log('a listener to status changes failed', {
+          execution: record.arn,
+          error: told(error),
+        });
       }
     }
   }
@@ -706,6 +711,10 @@ const UNLOGGED = {
   loggingConfiguration: { level: 'OFF', includeExecutionData: false },
   tracingConfiguration: { enabled: false },
 };
+
+/** An error as text: a log line is often made with JSON, which leaves nothing of an Error. */
+const told = (thrown: unknown): string =>
+  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 
 /** awsJson carries dates as epoch seconds. */
 const seconds = (ms: number): number => ms / 1000;

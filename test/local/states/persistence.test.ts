@@ -5,8 +5,8 @@ import { systemClock } from '../../../local/states/clock.ts';
 import { call, only, stage, temporaryDirectory } from './stage.ts';
 
 const journal = (root: string): string => {
-  const [name] = readdirSync(join(root, 'executions'));
-  return join(root, 'executions', name ?? expect.unreachable());
+  const [name] = readdirSync(join(root, 'states', 'executions'));
+  return join(root, 'states', 'executions', name ?? expect.unreachable());
 };
 
 test('a restart finds machines, executions and their histories', async () => {
@@ -96,8 +96,8 @@ test('a stored definition that is not runnable any more is refused when it runs'
   const stateDirectory = temporaryDirectory();
   const before = stage({}, { stateDirectory });
   const stateMachineArn = await before.create(only('P', { Type: 'Pass', End: true }));
-  const [name = ''] = readdirSync(join(stateDirectory, 'machines'));
-  const path = join(stateDirectory, 'machines', name);
+  const [name = ''] = readdirSync(join(stateDirectory, 'states', 'machines'));
+  const path = join(stateDirectory, 'states', 'machines', name);
   writeFileSync(path, readFileSync(path, 'utf8').replace('\\"Pass\\"', '\\"Pass\\",\\"Result\\":1'));
 
   const after = stage({}, { stateDirectory });
