@@ -28,6 +28,11 @@ export interface Entry {
   readonly target?: string;
 }
 
+/** One file of a file system. */
+export interface UfsEntry extends Entry {
+  readonly inode: number;
+}
+
 const types: Record<string, Entry['type']> = { r: 'file', d: 'directory', l: 'link' };
 
 /** First sector of a GPT partition, by sgdisk. */
@@ -37,17 +42,18 @@ export function partitionStart(image: string, number: number): number {
 }
 
 /** Every entry of a UFS, by sleuthkit's fls in its body format (MD5|name|inode|mode|UID|GID|size|atime|mtime|ctime|crtime). */
-export function listUfs(image: string, startSector: number): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
+export function listUfs(image: string, startSector: number): Map<string, UfsEntry> {
+  const entries = new Map<string, UfsEntry>();
   const body = read('fls', '-o', String(startSector), '-f', 'ufs2', '-r', '-p', '-m', '/', image);
   for (const line of body.split('\n').filter((text) => text !== '')) {
     const fields = line.split('|');
     // Names may contain "|" themselves: the nine fields behind the name are counted from the end.
-    const [, mode = '', uid, gid, size, , mtime] = fields.slice(-9);
+    const [inode, mode = '', uid, gid, size, , mtime] = fields.slice(-9);
     const [name = '', target] = fields.slice(1, -9).join('|').split(' -> ');
     if (name.startsWith('/$OrphanFiles')) continue;
     const type = types[mode[0] ?? ''] ?? 'other';
     entries.set(name.replace(/^\/+/, '/'), {
+      inode: Number(inode),
       type,
       mode: mode.slice(3),
       uid: Number(uid),
@@ -64,13 +70,14 @@ const tarLister = `
 import json, sys, tarfile, stat
 with tarfile.open(sys.argv[1]) as tar:
     first = {}
+    path_of = lambda name: "/" if name in (".", "./") else "/" + name.removeprefix("./")
     for m in tar:
-        path = "/" + m.name.lstrip("./") if m.name not in (".", "./") else "/"
+        path = path_of(m.name)
         kind = "file" if m.isfile() or m.islnk() else "directory" if m.isdir() else "link" if m.issym() else "other"
         row = dict(type=kind, mode=stat.filemode(m.mode)[1:], uid=m.uid, gid=m.gid, size=m.size if kind == "file" else 0, mtime=int(m.mtime // 1))
         if m.issym(): row["target"] = m.linkname
         if m.islnk():
-            row = dict(first["/" + m.linkname.lstrip("./")]); row["hardLinkTo"] = "/" + m.linkname.lstrip("./")
+            row = dict(first[path_of(m.linkname)]); row["hardLinkTo"] = path_of(m.linkname)
         first[path] = row
         print(json.dumps([path, row]))
 `;
