@@ -1,0 +1,426 @@
+import { readFileSync } from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { functionEnvironment } from '../../core/function-environment.ts';
+import { stepHandler } from '../../functions/edge/step.ts';
+import { attach, attachStep } from '../../functions/steps/attach.ts';
+import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
+import { launch, launchStep } from '../../functions/steps/launch.ts';
+import { plan, planStep } from '../../functions/steps/plan.ts';
+import { register, registerStep } from '../../functions/steps/register.ts';
+import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
+import { wait, waitStep } from '../../functions/steps/wait.ts';
+import { demo } from '../core/legal-recipes.ts';
+import { stage } from '../local/states/stage.ts';
+import { VirtualClock } from '../local/states/virtual-clock.ts';
+import { account, BUILD, WORKER_IMAGE } from './builds.ts';
+import { awsError, type FakeAccount } from './fake-account.ts';
+
+/** The real steps, run by the real state machine on an account in memory, in virtual time. */
+
+const file = readFileSync(new URL('../../statemachines/build-image.asl.json', import.meta.url), 'utf8');
+const kebab = (name: string) => name.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+const definition = JSON.parse(
+  file.replaceAll(
+    /\$\{(\w+)FunctionArn\}/g,
+    (_, name: string) => `arn:aws:lambda:us-east-1:123456789012:function:${kebab(name)}`,
+  ),
+) as { States: Record<string, { Type: string }> };
+
+const RELEASE = 'https://download.freebsd.org/releases/amd64/amd64/15.1-RELEASE';
+const MANIFEST = `base.txz\t${'1'.repeat(64)}\t2\tbase\t"b"\ton\nkernel.txz\t${'2'.repeat(64)}\t1\tkernel\t"k"\ton\n`;
+const phases = ['fetch', 'extract', 'verify'].map((name) => ({ name, seconds: 5 }));
+const success = {
+  version: 1,
+  ok: true,
+  seconds: 15,
+  phases,
+  disk: { bytes: 9, written: 5, sha256: 'c'.repeat(64) },
+};
+
+type Handler = (event: unknown, context: object) => Promise<unknown>;
+
+let fake: FakeAccount;
+let clock: VirtualClock;
+/** What a function throws, by "function" or "function:option": an error for ever, or a list, one a call. */
+let faults: Map<string, Error | Error[]>;
+/** What Lambda itself answers instead of a function, one a call. */
+let outages: Map<string, { errorType: string; errorMessage: string }[]>;
+let report: object;
+let calls: { name: string; retryCount: number }[];
+
+beforeEach(() => {
+  fake = account();
+  clock = new VirtualClock();
+  faults = new Map();
+  outages = new Map();
+  report = success;
+  calls = [];
+  fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'found', text: MANIFEST });
+  fake.parameterValues.set('/freebsd/amd64', WORKER_IMAGE);
+});
+
+function functions(): Record<string, Handler> {
+  const world = { ...fake, clock };
+  const planSettings = {
+    ARTIFACTS_BUCKET: 'bucket',
+    WORKER_IMAGE_PARAMETER: '/freebsd/{architecture}',
+    WORKER_INSTANCE_TYPES_AMD64: ['c7i.large'],
+    WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
+    WORKER_SECONDS: 3600,
+  };
+  const launchSettings = {
+    ARTIFACTS_BUCKET: 'bucket',
+    SUBNET_IDS: ['subnet-a'],
+    SECURITY_GROUP_ID: 'sg-1',
+    PAYLOAD_KEY: 'payload',
+    PAYLOAD_SHA256: '4'.repeat(64),
+    bootstrap: '@PAYLOAD_URL@ @PAYLOAD_SHA256@ @JOB_URL@ @JOB_SHA256@ @VOLUME@ @BUILD@',
+  };
+  const steps = {
+    plan: plan({ ...world, settings: planSettings }),
+    launch: launch({ ...world, settings: launchSettings }),
+    attach: attach(world),
+    wait: wait(world),
+    snapshot: snapshot(world),
+    register: register(world),
+    cleanUp: cleanUp(world),
+  };
+  // As the .lambda.ts files compose them.
+  return {
+    plan: stepHandler(planStep, ({ input, execution }) => steps.plan(input, execution)) as Handler,
+    launch: stepHandler(launchStep, ({ input, retryCount }) => steps.launch(input, retryCount)) as Handler,
+    attach: stepHandler(attachStep, ({ input }) => steps.attach(input)) as Handler,
+    wait: stepHandler(waitStep, ({ input, options }) => steps.wait(options.for, input)) as Handler,
+    snapshot: stepHandler(snapshotStep, ({ input }) => steps.snapshot(input)) as Handler,
+    register: stepHandler(registerStep, ({ input }) => steps.register(input)) as Handler,
+    'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
+      steps.cleanUp(input, options.outcome, execution),
+    ) as Handler,
+  };
+}
+
+/** Between two calls the account moves on: things arrive, and a worker with its disk prints, then reports. */
+function live(): void {
+  fake.settle();
+  for (const instance of fake.heldInstances.values()) {
+    const disk = [...fake.heldVolumes.values()].some(
+      ({ attachedTo }) => attachedTo?.instanceId === instance.instanceId && !attachedTo.root,
+    );
+    if (instance.state !== 'running' || !disk) continue;
+    const lines = instance.console.split('\n').length;
+    instance.console +=
+      lines < 4
+        ? `foundry: phase=fetch state=progress bytes=${lines} total=9\n`
+        : `foundry-report: ${JSON.stringify({ build: BUILD, ...report })}\n`;
+  }
+}
+
+async function run(input: object = { recipe: demo }) {
+  const handlers = functions();
+  const theater = stage(
+    {},
+    {
+      clock,
+      invoke: async (arn, payload) => {
+        const name = arn.split(':').at(-1) ?? '';
+        const { options, retryCount } = payload as {
+          options?: { for?: string; outcome?: string };
+          retryCount: number;
+        };
+        const key = `${name}:${options?.for ?? options?.outcome ?? ''}`;
+        calls.push({ name: key.replace(/:$/, ''), retryCount });
+        live();
+        const outage = outages.get(name)?.shift();
+        if (outage) return { functionError: 'Unhandled', payload: outage };
+        try {
+          const fault = faults.get(key) ?? faults.get(name);
+          const thrown = Array.isArray(fault) ? fault.shift() : fault;
+          if (thrown) throw thrown;
+          const handler = handlers[name];
+          if (!handler) throw new Error(`no function ${name}`);
+          return {
+            payload: JSON.parse(
+              JSON.stringify(await handler(JSON.parse(JSON.stringify(payload)), {})),
+            ) as unknown,
+          };
+        } catch (error) {
+          const { name: errorType, message: errorMessage, stack } = error as Error;
+          return {
+            functionError: 'Unhandled',
+            payload: { errorType, errorMessage, trace: stack?.split('\n') },
+          };
+        }
+      },
+    },
+  );
+  const machine = await theater.create(definition);
+  const finished = await theater.finished(await theater.start(machine, input, BUILD));
+  const states = finished.events.flatMap((event) => {
+    const details = event.stateEnteredEventDetails as { name: string } | undefined;
+    return details ? [details.name] : [];
+  });
+  return { ...finished, states };
+}
+
+/** What a build has left, apart from the image to launch. */
+const left = () => ({
+  instances: [...fake.heldInstances.values()].filter(({ state }) => state !== 'terminated').length,
+  volumes: [...fake.heldVolumes.values()].filter(({ state }) => state !== 'deleting').length,
+  snapshots: fake.heldSnapshots.size,
+  images: fake.heldImages.size,
+});
+const nothing = { instances: 0, volumes: 0, snapshots: 0, images: 0 };
+const delivered = { instances: 0, volumes: 0, snapshots: 1, images: 1 };
+
+describe('the file', () => {
+  test('calls the seven functions there are, and no other', () => {
+    const called = new Set([...file.matchAll(/\$\{(\w+)FunctionArn\}/g)].map(([, name = '']) => kebab(name)));
+    expect(called).toEqual(new Set(Object.keys(functionEnvironment)));
+  });
+
+  test('names every Task after its function', () => {
+    const tasks = Object.entries(definition.States).filter(([, { Type }]) => Type === 'Task');
+    expect(tasks.length).toBeGreaterThan(9);
+    for (const [name, state] of tasks) {
+      const called = /function:([a-z-]+)"/.exec(JSON.stringify(state))?.[1] ?? '';
+      expect(
+        kebab(name).startsWith(called === 'wait' ? 'wait-for-' : called),
+        `${name} calls ${called}`,
+      ).toBe(true);
+    }
+  });
+});
+
+describe('a build', () => {
+  test('ends with the image, and with nothing beside it', async () => {
+    const { status, output, states, cause } = await run();
+    expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
+    const [image] = fake.heldImages.values();
+    expect(output).toEqual({
+      imageId: image?.imageId,
+      snapshotId: image?.rootSnapshotId,
+      name: image?.name,
+      region: 'us-east-1',
+      recipeDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
+      release: '15.1-RELEASE',
+      adopted: false,
+      report: { build: BUILD, ...success },
+    });
+    expect(left()).toEqual(delivered);
+    expect(
+      states.filter((name, index) => states.indexOf(name) === index && !/\?$|^Pause/.test(name)),
+    ).toEqual([
+      'Begin',
+      'Plan',
+      'Launch',
+      'WaitForWorkerRunning',
+      'Attach',
+      'WaitForWorker',
+      'Snapshot',
+      'WaitForSnapshot',
+      'Register',
+      'WaitForImage',
+      'CleanUp',
+      'Done',
+    ]);
+  });
+
+  test('of an image that is there adopts it, and launches nothing', async () => {
+    const { output } = await run();
+    const { report: _, ...first } = output as { report: object };
+    const launches = fake.heldInstances.size;
+    const second = await run();
+    expect(second.status).toBe('SUCCEEDED');
+    expect(second.output).toEqual({ ...first, adopted: true });
+    expect(fake.heldInstances.size).toBe(launches);
+  });
+
+  test('that is a dry run ends with its plan', async () => {
+    const { status, output, states } = await run({ recipe: demo, dryRun: true });
+    expect(status).toBe('SUCCEEDED');
+    expect(output).toMatchObject({ dryRun: true, plan: { build: BUILD }, adopted: null });
+    expect(states.at(-1)).toBe('PlanOnly');
+    expect(left()).toEqual(nothing);
+  });
+
+  test('of a bad recipe fails with the problems, readable', async () => {
+    const { status, error, cause } = await run({ recipe: { ...demo, rootSiz: 1, hostname: '' } });
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'InvalidRecipe' });
+    expect(cause).toMatch(
+      /^the recipe has 2 problems:\n- hostname .*\n- rootSiz .*rootSize\?\nRemedy: .*\nMore: docs\/runbook\.md#invalidrecipe$/,
+    );
+  });
+
+  test('without a recipe fails, and says how to start one', async () => {
+    expect(await run({})).toMatchObject({
+      status: 'FAILED',
+      error: 'InvalidState',
+      cause: expect.stringContaining('start the state machine with {"recipe": …}'),
+    });
+  });
+});
+
+const tasks = [
+  'plan',
+  'launch',
+  'wait:worker-running',
+  'attach',
+  'wait:worker',
+  'snapshot',
+  'wait:snapshot',
+  'register',
+  'wait:image',
+];
+
+describe('a build that fails', () => {
+  test.each(tasks)(
+    'for good in %s ends as BuildFailed with that error and message, and leaves nothing',
+    async (task) => {
+      faults.set(task, awsError('UnauthorizedOperation', 'You are not authorized:\n"no" {not} \\ enough'));
+      const { status, error, cause, states } = await run();
+      expect({ status, error, cause }).toEqual({
+        status: 'FAILED',
+        error: 'UnauthorizedOperation',
+        cause: 'You are not authorized:\n"no" {not} \\ enough',
+      });
+      expect(states.slice(-2)).toEqual(['CleanUpAfterFailure', 'BuildFailed']);
+      expect(calls.filter(({ name }) => name === task)).toHaveLength(1);
+      fake.settle();
+      expect(left()).toEqual(nothing);
+    },
+  );
+
+  test.each(tasks)('in %s keeps that error although the clean-up fails too', async (task) => {
+    faults.set(task, awsError('FirstError', 'the first'));
+    faults.set('clean-up', awsError('SecondError', 'the second'));
+    const { status, error, cause } = await run();
+    expect({ status, error, cause }).toEqual({ status: 'FAILED', error: 'FirstError', cause: 'the first' });
+  });
+
+  test('only in its clean-up fails with that error, and keeps the image', async () => {
+    faults.set('clean-up', awsError('UnauthorizedOperation', 'no'));
+    expect(await run()).toMatchObject({ status: 'FAILED', error: 'UnauthorizedOperation', cause: 'no' });
+    expect(fake.heldImages.size).toBe(1);
+  });
+
+  test('in the worker fails with the worker’s code, and leaves nothing', async () => {
+    report = {
+      ok: false,
+      phase: 'fetch',
+      code: 'SetTruncated',
+      message: 'base.txz ended early',
+      remedy: 'wait',
+      phases: [],
+    };
+    const { status, error, cause } = await run();
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'SetTruncated' });
+    expect(cause).toMatch(/^phase fetch: base\.txz ended early\nLast console lines:\nfoundry: phase=fetch/);
+    expect(left()).toEqual(nothing);
+    expect(fake.objects.has(`builds/${BUILD}/console.log`)).toBe(true);
+  });
+
+  test('with a worker that never ends is given up, and leaves nothing', async () => {
+    report = { ok: 'neither' };
+    const { status, error } = await run();
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'WorkerTimedOut' });
+    expect(left()).toEqual(nothing);
+  });
+
+  test('because a function ran out of its time is tried again', async () => {
+    const outage = {
+      errorType: 'Sandbox.Timedout',
+      errorMessage: 'RequestId: 1 Error: Task timed out after 120.00 seconds',
+    };
+    for (const name of ['plan', 'snapshot']) outages.set(name, [outage]);
+    expect((await run()).status).toBe('SUCCEEDED');
+    outages.set('plan', Array(99).fill(outage));
+    expect(await run()).toMatchObject({
+      status: 'FAILED',
+      error: 'Sandbox.Timedout',
+      cause: outage.errorMessage,
+    });
+  });
+});
+
+describe('throttling', () => {
+  test.each([...tasks, 'clean-up:succeeded'])('of %s is borne', async (task) => {
+    faults.set(task, [
+      awsError('RequestLimitExceeded'),
+      awsError('ThrottlingException'),
+      awsError('ServiceUnavailable'),
+    ]);
+    const { status, cause } = await run();
+    expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
+    expect(
+      calls
+        .filter(({ name }) => name === task)
+        .slice(0, 4)
+        .map(({ retryCount }) => retryCount),
+    ).toEqual([0, 1, 2, 3]);
+    expect(left()).toEqual(delivered);
+  });
+
+  test('of the clean-up after a failure is borne', async () => {
+    faults.set('register', awsError('FirstError', 'the first'));
+    faults.set('clean-up', [awsError('RequestLimitExceeded'), awsError('RequestLimitExceeded')]);
+    expect(await run()).toMatchObject({ status: 'FAILED', error: 'FirstError' });
+    fake.settle();
+    expect(left()).toEqual(nothing);
+  });
+
+  test('without end is an error in the end', async () => {
+    faults.set('attach', awsError('RequestLimitExceeded', 'Request limit exceeded.'));
+    expect(await run()).toMatchObject({
+      status: 'FAILED',
+      error: 'RequestLimitExceeded',
+      cause: 'Request limit exceeded.',
+    });
+    expect(calls.filter(({ name }) => name === 'attach')).toHaveLength(7);
+  });
+});
+
+describe('a retry that belongs to one state', () => {
+  test('Launch asks again for capacity, with new client tokens, and leaves no volume of the first tries', async () => {
+    fake.refusals.set('c7i.large eu-central-1a', awsError('InsufficientInstanceCapacity'));
+    const sleep = clock.sleep.bind(clock);
+    clock.sleep = async (ms, signal) => {
+      // Capacity comes back while the state machine waits before its third try.
+      const waits = ms < 120_000;
+      if (waits && calls.filter(({ name }) => name === 'launch').length === 2) fake.refusals.clear();
+      await sleep(ms, signal);
+    };
+    const { status, cause } = await run();
+    expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
+    expect(calls.filter(({ name }) => name === 'launch').map(({ retryCount }) => retryCount)).toEqual([
+      0, 1, 2,
+    ]);
+    fake.settle();
+    expect(left()).toEqual(delivered);
+  });
+
+  test('Launch gives up on capacity with every refusal, and leaves nothing', async () => {
+    fake.refusals.set('c7i.large eu-central-1a', awsError('InsufficientInstanceCapacity', 'sold out'));
+    const { error, cause } = await run();
+    expect(error).toBe('InsufficientCapacity');
+    expect(cause).toContain('c7i.large in eu-central-1a: sold out');
+    fake.settle();
+    expect(left()).toEqual(nothing);
+  });
+
+  test('Plan asks again when no mirror answers', async () => {
+    fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'unreachable', reason: 'ECONNREFUSED' });
+    expect(await run()).toMatchObject({ status: 'FAILED', error: 'MirrorUnreachable' });
+    expect(calls.filter(({ name }) => name === 'plan')).toHaveLength(4);
+  });
+
+  test.each([
+    ['attach', 'IncorrectState'],
+    ['snapshot', 'VolumeBusy'],
+    ['register', 'InvalidSnapshot.NotFound'],
+    ['clean-up:succeeded', 'StillTerminating'],
+    ['clean-up:succeeded', 'VolumeInUse'],
+  ])('%s bears %s', async (task, code) => {
+    faults.set(task, [awsError(code), awsError(code)]);
+    expect((await run()).status).toBe('SUCCEEDED');
+  });
+});
