@@ -430,9 +430,13 @@ class Checker {
   #inodes(index: number): void {
     const sb = this.#sb;
     const group = this.#groups[index] ?? null;
-    // Without a sound header nobody knows how many inodes are valid: all are looked at, those with no type passed over.
-    const initialised = group?.initialisedInodes ?? sb.fs_ipg;
-    const map = this.#groupBytes[index] ?? Buffer.alloc(0);
+    // Of an unsound header the number of valid inodes is still the best guess, in whole blocks.
+    const claimed = Math.min(
+      decodeGroup(this.#groupBytes[index] ?? Buffer.alloc(sb.fs_cgsize)).initialisedInodes,
+      sb.fs_ipg,
+    );
+    const initialised = Math.floor(claimed / sb.fs_inopb) * sb.fs_inopb;
+    const map = this.#groupBytes[index] ?? Buffer.alloc(sb.fs_cgsize);
     const mapStart = groupMaps({
       inodesPerGroup: sb.fs_ipg,
       fragmentsPerGroup: sb.fs_fpg,

@@ -203,6 +203,14 @@ function place(
   const summaryBytes = roundUp(groups * SUMMARY_SIZE, fragmentSize);
   const summaryFragments = summaryBytes / fragmentSize;
   const firstGroup = Math.min(fpg, size);
+  // A csum of 16 bytes per group lies within the first group: tiny blocks make tiny groups, and far too many of them.
+  if (groups > 1 && usable(fpg) && fits(fpg) && fpg < dataBlocks + summaryFragments + frag) {
+    throw new ImageError(
+      'Usage',
+      `blocks of ${blockSize} bytes are too small for a volume of ${options.size} bytes`,
+      'raise bsize or density',
+    );
+  }
   if (!usable(fpg) || !fits(fpg) || firstGroup < dataBlocks + summaryFragments + frag) {
     const needed =
       (inodeBlocks + inodesPerBlock / inodesPerFragment + summaryFragments + frag) * fragmentSize;
