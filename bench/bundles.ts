@@ -25,6 +25,7 @@ const environment = {
   WORKER_SECONDS: '60',
   SUBNET_IDS: 'subnet-1',
   SECURITY_GROUP_ID: 'sg-1',
+  PAYLOAD_BUCKET: 'bench',
   PAYLOAD_KEY: 'bench',
   PAYLOAD_SHA256: '0'.repeat(64),
 };

@@ -27,6 +27,8 @@ export const functionEnvironment = {
     ARTIFACTS_BUCKET: bucket,
     SUBNET_IDS: list,
     SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
+    /** The worker's payload: dist/worker-payload.tar.gz, uploaded by the deployment. */
+    PAYLOAD_BUCKET: bucket,
     PAYLOAD_KEY: z.string().check(z.minLength(1)),
     PAYLOAD_SHA256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   }),

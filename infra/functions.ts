@@ -41,7 +41,7 @@ type Environments = { readonly [Name in FunctionName]: EnvironmentOf<Name> };
 
 const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
   const ARTIFACTS_BUCKET = artifacts.bucketName;
-  const launch: Environments['launch'] & { readonly PAYLOAD_BUCKET: string } = {
+  const launch: Environments['launch'] = {
     ARTIFACTS_BUCKET,
     SUBNET_IDS: network.subnetIds.join(','),
     SECURITY_GROUP_ID: network.securityGroupId,

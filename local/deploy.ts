@@ -55,6 +55,7 @@ export async function deploy(
       ARTIFACTS_BUCKET: artifactsBucket,
       SUBNET_IDS: subnetIds.join(','),
       SECURITY_GROUP_ID: securityGroupId,
+      PAYLOAD_BUCKET: artifactsBucket,
       PAYLOAD_KEY: payloadKey,
       PAYLOAD_SHA256: payloadSha256,
     },

@@ -16,6 +16,7 @@ const run = launch({
   volumes: ec2Volumes(ec2),
   network: ec2Network(ec2),
   artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
+  payloads: s3Artifacts(process.env, settings.PAYLOAD_BUCKET),
   clock: systemClock,
   settings: { ...settings, bootstrap },
 });

@@ -24,6 +24,8 @@ interface LaunchDependencies {
   readonly volumes: Volumes;
   readonly network: Network;
   readonly artifacts: Artifacts;
+  /** The bucket with the worker's payload. */
+  readonly payloads: Pick<Artifacts, 'presign'>;
   readonly clock: Clock;
   readonly settings: LaunchSettings;
 }
@@ -41,7 +43,7 @@ const noCapacity = new Set([
 
 /** Makes the target volume and the worker in one zone; goes on to the next type and zone where there is no capacity. */
 export const launch =
-  ({ instances, volumes, network, artifacts, clock, settings }: LaunchDependencies) =>
+  ({ instances, volumes, network, artifacts, payloads, clock, settings }: LaunchDependencies) =>
   async ({ plan }: Pick<BuildState, 'plan'>, retryCount: number): Promise<Pick<BuildState, 'worker'>> => {
     const { build } = plan;
     const refusals: string[] = [];
@@ -56,7 +58,7 @@ export const launch =
         tags: buildTags(build, 'target'),
       });
       const userData = renderUserData(settings.bootstrap, {
-        payloadUrl: await artifacts.presign(settings.PAYLOAD_KEY, PRESIGNED_SECONDS),
+        payloadUrl: await payloads.presign(settings.PAYLOAD_KEY, PRESIGNED_SECONDS),
         payloadSha256: settings.PAYLOAD_SHA256,
         jobUrl: await artifacts.presign(plan.job.key, PRESIGNED_SECONDS),
         jobSha256: plan.job.sha256,

@@ -158,6 +158,7 @@ describe('the functions as they are shipped', () => {
     WORKER_SECONDS: '3600',
     SUBNET_IDS: 'subnet-a',
     SECURITY_GROUP_ID: 'sg-1',
+    PAYLOAD_BUCKET: 'payloads',
     PAYLOAD_KEY: 'payload',
     PAYLOAD_SHA256: '4'.repeat(64),
   };

@@ -136,7 +136,7 @@ export class FakeAccount {
     const instance = this.heldInstances.get(instanceId);
     if (!instance) throw new Error(`there is no ${instanceId}`);
     instance.state = 'terminated';
-    for (const volume of [...this.heldVolumes.values()]) {
+    for (const volume of this.heldVolumes.values()) {
       if (volume.attachedTo?.instanceId !== instanceId) continue;
       // DeleteOnTermination is set for the root of an image and not for a volume attached later.
       if (volume.attachedTo.root) this.heldVolumes.delete(volume.volumeId);

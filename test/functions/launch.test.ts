@@ -11,6 +11,7 @@ const settings = {
   ARTIFACTS_BUCKET: 'bucket',
   SUBNET_IDS: ['subnet-b', 'subnet-a'],
   SECURITY_GROUP_ID: 'sg-1',
+  PAYLOAD_BUCKET: 'payloads',
   PAYLOAD_KEY: 'payload/worker.tar.gz',
   PAYLOAD_SHA256: '4'.repeat(64),
   bootstrap: BOOTSTRAP,
@@ -22,7 +23,7 @@ beforeEach(() => {
 });
 const run = (retryCount = 0) => {
   const { instances, volumes, network, artifacts, clock } = fake;
-  return launch({ instances, volumes, network, artifacts, clock, settings })({ plan }, retryCount);
+  return launch({ instances, volumes, network, artifacts, payloads: artifacts, clock, settings })({ plan }, retryCount);
 };
 const full = (zones: readonly string[], code = 'InsufficientInstanceCapacity') => {
   for (const type of plan.worker.instanceTypes) {

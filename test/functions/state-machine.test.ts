@@ -60,7 +60,8 @@ beforeEach(() => {
 });
 
 function functions(): Record<string, Handler> {
-  const world = { ...fake, clock };
+  const { instances, volumes, snapshots, images, network, parameters, mirror, artifacts } = fake;
+  const world = { instances, volumes, snapshots, images, network, parameters, mirror, artifacts, clock };
   const planSettings = {
     ARTIFACTS_BUCKET: 'bucket',
     WORKER_IMAGE_PARAMETER: '/freebsd/{architecture}',
@@ -72,13 +73,14 @@ function functions(): Record<string, Handler> {
     ARTIFACTS_BUCKET: 'bucket',
     SUBNET_IDS: ['subnet-a'],
     SECURITY_GROUP_ID: 'sg-1',
+    PAYLOAD_BUCKET: 'payloads',
     PAYLOAD_KEY: 'payload',
     PAYLOAD_SHA256: '4'.repeat(64),
     bootstrap: '@PAYLOAD_URL@ @PAYLOAD_SHA256@ @JOB_URL@ @JOB_SHA256@ @VOLUME@ @BUILD@',
   };
   const steps = {
     plan: plan({ ...world, settings: planSettings }),
-    launch: launch({ ...world, settings: launchSettings }),
+    launch: launch({ ...world, payloads: world.artifacts, settings: launchSettings }),
     attach: attach(world),
     wait: wait(world),
     snapshot: snapshot(world),
