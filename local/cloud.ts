@@ -19,6 +19,7 @@ import { JsonFile, lockDirectory } from './state-directory.ts';
 import { createStates } from './states/service.ts';
 import type { States } from './states-port.ts';
 import { Storage } from './storage/fauxqs.ts';
+import { checkS3Request } from './storage/s3-limits.ts';
 
 export interface CloudOptions {
   /** Everything the cloud keeps lives here: disks, consoles, logs, records. */
@@ -145,7 +146,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       services: {
         ec2: (request, response, url, scope) => ec2.answer(request, response, url, scope),
         lambda: (request, response, url) => answerLambda(request, response, url, lambda, log),
-        s3: stored,
+        s3: (request, response, url) => {
+          checkS3Request(request, url);
+          return storage.answer(request, response);
+        },
         sns: stored,
         sqs: stored,
         ssm: json(parameters),

@@ -29,23 +29,17 @@ export function checkMembers(declared: Action, input: Record<string, unknown>): 
     if (declared.reads.includes(path) || declared.reads.includes(`${path}.*`)) return;
     if (Array.isArray(value)) {
       for (const item of value) walk(item, path);
-    } else if (
-      typeof value === 'object' &&
-      value !== null &&
-      !(value instanceof Date) &&
-      !Buffer.isBuffer(value)
-    ) {
-      for (const [key, item] of Object.entries(value)) {
-        const below = `${path}.${key}`;
-        if (declared.reads.some((read) => path.length > 0 && read === `${path}.*`)) return;
-        walk(item, below);
-      }
+    } else if (isStructure(value)) {
+      for (const [member, item] of Object.entries(value)) walk(item, `${path}.${member}`);
     } else {
       throw unsupported(`${declared.name}'s ${path}`);
     }
   };
-  for (const [key, value] of Object.entries(input)) walk(value, key);
+  for (const [member, value] of Object.entries(input)) walk(value, member);
 }
+
+const isStructure = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !(value instanceof Date) && !Buffer.isBuffer(value);
 
 /** EC2 API Reference, "Error codes": DryRunOperation, "The user has the required permissions". */
 export const dryRun = (): ServiceError =>

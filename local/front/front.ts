@@ -18,9 +18,6 @@ export type Service = (
 /** The one pair of keys that the local cloud hands out; presigned URLs made with it are verified. */
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' } as const;
 
-/** S3 conditions that fauxqs does not honour on writes: let through, a lost race would look like a won one. */
-const WRITE_CONDITIONS = ['if-none-match', 'if-match'];
-
 /** One HTTP port in front of all services. */
 export class Front {
   readonly #server: Server;
@@ -82,10 +79,6 @@ export class Front {
       if (!service) throw unsupported(`the service ${scope.service}`);
       if (scope.region !== this.#region) {
         throw unsupported(`the region ${scope.region} (this cloud is ${this.#region})`);
-      }
-      if (scope.service === 's3' && request.method === 'PUT') {
-        const condition = WRITE_CONDITIONS.find((name) => request.headers[name] !== undefined);
-        if (condition !== undefined) throw unsupported(`conditional writes (${condition})`);
       }
       await service(request, response, url, scope);
     } catch (error) {

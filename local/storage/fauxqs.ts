@@ -1,7 +1,7 @@
 /**
  * S3, SNS and SQS by fauxqs, in this process and without a port of its own: its `startFauxqs` would listen on all
  * interfaces, and a second hop would copy every body. Its persistence classes are not exported, so they are imported by
- * file; the version is pinned and `test/local/storage.test.ts` fails when they move.
+ * file; the version is pinned and `test/local/restart.test.ts` fails when they move.
  */
 
 import { mkdir } from 'node:fs/promises';

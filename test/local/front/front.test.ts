@@ -1,6 +1,12 @@
 import { request as httpRequest } from 'node:http';
 import { DescribeVolumesCommand, EC2Client } from '@aws-sdk/client-ec2';
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { ListStateMachinesCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { CreateTopicCommand, ListTopicsCommand, SNSClient } from '@aws-sdk/client-sns';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
@@ -162,12 +168,25 @@ describe('one port', () => {
     expect(await response.text()).toContain('MissingAuthenticationToken');
   });
 
-  test('refuses conditional writes, which the object store would ignore', async () => {
-    await expect(
-      s3.send(new PutObjectCommand({ ...object, Body: 'x', IfNoneMatch: '*' })),
-    ).rejects.toMatchObject({
+  test.each([
+    ['a conditional write', () => new PutObjectCommand({ ...object, Body: 'x', IfNoneMatch: '*' })],
+    ['tags', () => new PutObjectCommand({ ...object, Body: 'x', Tagging: 'a=b' })],
+    ['an access list', () => new PutObjectCommand({ ...object, Body: 'x', ACL: 'public-read' })],
+    ['a body over 11 MiB', () => new PutObjectCommand({ ...object, Body: Buffer.alloc(12 * 1024 * 1024) })],
+    [
+      'versioning',
+      () =>
+        new PutBucketVersioningCommand({
+          Bucket: object.Bucket,
+          VersioningConfiguration: { Status: 'Enabled' },
+        }),
+    ],
+  ])('refuses %s, which the object store would ignore', async (_what, command) => {
+    await expect(s3.send(command() as PutObjectCommand)).rejects.toMatchObject({
       name: 'UnsupportedByLocalCloud',
     });
+    const { Body } = await s3.send(new GetObjectCommand(object));
+    expect(await Body?.transformToString()).toBe('content');
   });
 
   test('keeps 10 MB objects whole', async () => {
