@@ -47,7 +47,7 @@ export function buildImage(
   acknowledge(
     stateMachine,
     'AwsSolutions-SF1',
-    'A standard execution keeps its whole history for 90 days, where `foundry`, the console and DescribeExecution read it. Level ALL would bill for a copy with three lines per poll of each wait.',
+    'A standard execution keeps its whole history for 90 days, where the console and DescribeExecution show it. Level ALL would bill for a copy with three lines per poll of each wait.',
   );
   acknowledge(
     stateMachine,
