@@ -41,14 +41,6 @@ type Environments = { readonly [Name in FunctionName]: EnvironmentOf<Name> };
 
 const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
   const ARTIFACTS_BUCKET = artifacts.bucketName;
-  const launch: Environments['launch'] = {
-    ARTIFACTS_BUCKET,
-    SUBNET_IDS: network.subnetIds.join(','),
-    SECURITY_GROUP_ID: network.securityGroupId,
-    PAYLOAD_BUCKET: payload.bucketName,
-    PAYLOAD_KEY: payload.key,
-    PAYLOAD_SHA256: payload.sha256,
-  };
   return {
     plan: {
       ARTIFACTS_BUCKET,
@@ -57,7 +49,14 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
       WORKER_INSTANCE_TYPES_ARM64: workerInstanceTypes.arm64.join(','),
       WORKER_SECONDS: String(WORKER_SECONDS),
     },
-    launch,
+    launch: {
+      ARTIFACTS_BUCKET,
+      SUBNET_IDS: network.subnetIds.join(','),
+      SECURITY_GROUP_ID: network.securityGroupId,
+      PAYLOAD_BUCKET: payload.bucketName,
+      PAYLOAD_KEY: payload.key,
+      PAYLOAD_SHA256: payload.sha256,
+    },
     attach: {},
     wait: { ARTIFACTS_BUCKET },
     snapshot: {},
