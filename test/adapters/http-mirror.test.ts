@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { httpMirror } from '../../adapters/mirror/http-mirror.ts';
 
 let server: Server;
-let answer: RequestListener;
+let answer: (...call: Parameters<RequestListener>) => unknown;
 let asked: number;
 let base: string;
 const pauses: number[] = [];

@@ -142,16 +142,18 @@ describe('a recipe', () => {
       rootSize: 'x',
       image: { bootmode: 'uefi', description: '' },
     }).map((line) => line.split(' ')[0]);
-    expect(new Set(fields)).toEqual(new Set([
-      'architecture',
-      'hostname',
-      'image.bootmode',
-      'image.description',
-      'mirrors',
-      'nam',
-      'name',
-      'rootSize',
-    ]));
+    expect(new Set(fields)).toEqual(
+      new Set([
+        'architecture',
+        'hostname',
+        'image.bootmode',
+        'image.description',
+        'mirrors',
+        'nam',
+        'name',
+        'rootSize',
+      ]),
+    );
     expect(fields).toHaveLength(8);
   });
 
@@ -175,6 +177,7 @@ describe('a recipe', () => {
     [{ ...demo, hostnam: 'x' }, 'hostnam', 'hostname'],
     [{ ...demo, root_size: 10 }, 'root_size', 'rootSize'],
     [{ ...demo, Mirrors: [] }, 'Mirrors', 'mirrors'],
+    [{ ...demo, HOSTNAME: 'x' }, 'HOSTNAME', 'hostname'],
     [{ ...demo, image: { bootmode: 'uefi' } }, 'image.bootmode', 'bootMode'],
     [{ ...demo, image: { imdsv2only: true } }, 'image.imdsv2only', 'imdsV2Only'],
   ])('an unknown key is told its nearest: %j', (value, key, nearest) => {

@@ -23,7 +23,10 @@ beforeEach(() => {
 });
 const run = (retryCount = 0) => {
   const { instances, volumes, network, artifacts, clock } = fake;
-  return launch({ instances, volumes, network, artifacts, payloads: artifacts, clock, settings })({ plan }, retryCount);
+  return launch({ instances, volumes, network, artifacts, payloads: artifacts, clock, settings })(
+    { plan },
+    retryCount,
+  );
 };
 const full = (zones: readonly string[], code = 'InsufficientInstanceCapacity') => {
   for (const type of plan.worker.instanceTypes) {
