@@ -32,7 +32,8 @@ export const cleanUp =
   ): Promise<z.output<typeof cleanUpStep.output>> => {
     const workers = await ofBuild(instances, build, state.worker, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
-    await instances.terminate(union(alive, state.worker?.instanceId));
+    // Not those that have terminated: their tags go away in time, and with them the right to touch them.
+    await instances.terminate(alive);
 
     const found = await ofBuild(volumes, build, state.worker, 'volumeId');
     const disks = found.filter(({ state }) => state !== 'deleted');

@@ -123,7 +123,10 @@ export const wait = (dependencies: WaitDependencies) => {
       ? reportedFailure(report, progress)
       : unreportedFailure(seen, instance?.state, instance?.stateReason ?? '', launchedAt, plan, progress);
     if (failure) {
-      await keep();
+      // The worker's failure is what the build fails with, also when its console cannot be kept.
+      await keep().catch((error: unknown) => {
+        failure.cause = error;
+      });
       throw failure;
     }
     const gone = instance !== undefined && !['pending', 'running'].includes(instance.state);
