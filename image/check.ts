@@ -15,8 +15,8 @@ import { FileSystemReader, type WalkEntry } from './ufs2/reader.ts';
 /** vis(3) octal escapes, as libarchive writes them. */
 function quote(bytes: string): string {
   return bytes.replaceAll(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the bytes to escape.
-    /[\x00-\x20"#\\\x7f-\xff]/g,
+    // All but the printable ASCII characters, and of these the ones with a meaning.
+    /[^!-~]|["#\\]/g,
     (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`,
   );
 }

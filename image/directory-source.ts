@@ -7,8 +7,7 @@ import type { DataRange, FileContents } from './ufs2/writer.ts';
 
 /** A path for system calls from latin1 characters, one per byte. */
 function systemPath(bytes: string): string | Buffer {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the class is "any byte of ASCII".
-  return /^[\x00-\x7f]*$/.test(bytes) ? bytes : Buffer.from(bytes, 'latin1');
+  return /[^\p{ASCII}]/u.test(bytes) ? Buffer.from(bytes, 'latin1') : bytes;
 }
 
 function mismatch(tree: FileTree, node: number, problem: string, cause?: unknown): ImageError {

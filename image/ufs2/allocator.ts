@@ -28,7 +28,7 @@ export class Allocator {
 
   constructor(layout: Layout) {
     this.#layout = layout;
-    this.#used = new Array<Uint8Array | null>(layout.groups).fill(null);
+    this.#used = Array.from({ length: layout.groups }, () => null);
     this.#gaps = Array.from({ length: layout.frag + 1 }, () => []);
     this.#openArea();
   }

@@ -25,8 +25,6 @@ export const MAX_CLUSTER = 16;
 export const MIN_BLOCK_SIZE = 4096;
 export const MAX_BLOCK_SIZE = 65536;
 export const MAX_FRAGMENTS_PER_BLOCK = 8;
-/** Unit of di_blocks and of fs_fsbtodb (DEV_BSIZE). */
-export const SECTOR_SIZE = 512;
 export const VOLUME_LABEL_LENGTH = 32;
 /** newfs(8) makes at least so many cylinder groups (MINCYLGRPS). */
 export const MIN_CYLINDER_GROUPS = 4;

@@ -76,8 +76,8 @@ export function expectTree(written: Written, entries: readonly SyntheticEntry[])
       gid: entry.gid ?? 0,
       flags: entry.flags ?? 0,
       nlink: entry.type === 'dir' ? 2 + (subdirectories.get(path) ?? 0) : names.get(path),
-      times: new Array(4).fill(entry.seconds ?? 1_700_000_000),
-      nanoseconds: new Array(4).fill(entry.nanoseconds ?? 0),
+      times: Array.from({ length: 4 }, () => entry.seconds ?? 1_700_000_000),
+      nanoseconds: Array.from({ length: 4 }, () => entry.nanoseconds ?? 0),
     });
     if (entry.type === 'file') {
       expect([path, inode.size]).toEqual([path, entry.size ?? 0]);

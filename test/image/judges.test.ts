@@ -162,7 +162,7 @@ describe('GRUB', () => {
 
   test('compares files equal to those on the host', () => {
     for (const { path } of files) {
-      if (path.startsWith('many/') && !/00$/.test(path)) continue;
+      if (path.startsWith('many/') && !path.endsWith('00')) continue;
       const { status, stdout, stderr } = grub('cmp', `(loop0)/${path}`, join(host, path));
       expect([path, stdout.toString(), stderr, status]).toEqual([path, '', '', 0]);
     }
@@ -174,7 +174,7 @@ describe('GRUB', () => {
     bytes[4_900_000] = (bytes[4_900_000] ?? 0) ^ 1;
     writeFileSync(other, bytes);
     const { status, stdout, stderr } = grub('cmp', '(loop0)/dir/size-5000001', other);
-    expect(status !== 0 || `${stdout}${stderr}` !== '').toBe(true);
+    expect(status !== 0 || stdout.length > 0 || stderr !== '').toBe(true);
   });
 
   test('follows a symbolic link in the inode', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ImageError } from '../../image/errors.ts';
 import { checkFileSystem } from '../../image/ufs2/checker.ts';
+import { decodeGroup } from '../../image/ufs2/cylinder-group.ts';
 import { encodeDevice } from '../../image/ufs2/format.ts';
 import { FileTree } from '../../image/ufs2/tree.ts';
 import { writeFileSystem } from '../../image/ufs2/writer.ts';
@@ -367,6 +368,22 @@ describe('the volume', () => {
     expectTree(small, entries.slice(0, 40));
     expect(small.reader.superblock.fs_ncg).toBe(4);
   });
+
+  test.each([0, 100, 253, 254, 255, 380, 381, 382, 383, 500, 1100, 1149, 1150])(
+    'keeps a block of free, zeroed inodes after the last of %i more',
+    (files) => {
+      const { reader } = writeSynthetic(tree(files, 0), 32 * MIB);
+      const { fs_cblkno, fs_frag, fs_ipg, fs_inopb } = reader.superblock;
+      const used = files + 3;
+      const group = decodeGroup(reader.fragments(fs_cblkno, fs_frag));
+      const room = Math.min(fs_ipg, used) + fs_inopb;
+      expect(group.initialisedInodes).toBeGreaterThanOrEqual(Math.min(fs_ipg, Math.max(2 * fs_inopb, room)));
+      expect(group.initialisedInodes).toBeLessThan(Math.max(2 * fs_inopb + 1, room + fs_inopb));
+      for (let inode = used; inode < group.initialisedInodes; inode++) {
+        expect(reader.inode(inode).bytes.every((byte) => byte === 0)).toBe(true);
+      }
+    },
+  );
 
   test('inodes across many groups', () => {
     const entries = tree(2300, 10);
