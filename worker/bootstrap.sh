@@ -27,7 +27,6 @@ export PATH HOME
 rests='1 2 4 8 15 30 60 60 60'
 owner=bootstrap
 reason=
-directory=
 
 power_off() {
 	if [ -n "${FOUNDRY_POWER_OFF:-}" ]; then
@@ -64,7 +63,7 @@ finish() {
 		power_off
 		;;
 	esac
-	[ -z "${directory}" ] || rm -rf "${directory:?}"
+	# Nothing is removed: the machine goes away with its disk.
 	exit "${status}"
 }
 

@@ -85,6 +85,12 @@ phase_bytes() {
 	printf '%s\n' "$1" >"${state}/bytes"
 }
 
+# discard(path): removes a work file or directory, unless the machine goes away with all its files: removing some thirty
+# thousand that are still being written back takes longer than powering off.
+discard() {
+	[ -n "${power_off}" ] || rm -rf "${1:?}"
+}
+
 # progress_of(kind, path, total): what the clock shows of the phase from now on. Kinds: file (its size), tree (what it
 # occupies), count (a number that the file holds).
 progress_of() {
@@ -256,7 +262,9 @@ _finish() {
 	for _phase in ${phases_begun}; do
 		"${_phase}_undo"
 	done
-	[ -z "${state}" ] || rm -rf "${state:?}"
+	if [ -n "${state}" ]; then
+		discard "${state}"
+	fi
 	if [ -n "${power_off}" ]; then
 		_left=$((_reported + job_linger - $(date +%s)))
 		[ "${_left}" -le 0 ] || sleep "${_left}" >/dev/null 2>&1

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { renderUserData } from '../../core/user-data.ts';
@@ -91,7 +91,6 @@ async function boot({ shell, url, lines, payloadSha256, doubles = {} }: Boot) {
     text,
     reports,
     poweredOff: existsSync(join(machine, 'powered-off')),
-    left: readdirSync(machine).filter((name) => name.startsWith('foundry.')),
   };
 }
 
@@ -106,7 +105,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       const { url } = await mirrorWith({}, { 'payload.tar.gz': payload, job: Buffer.from(lines) });
       const result = await boot({ shell, url, lines });
       expect(result.reports, result.text).toMatchObject([{ ok: true, build: 'demo-3f1c' }]);
-      expect(result).toMatchObject({ status: 0, poweredOff: true, left: [] });
+      expect(result).toMatchObject({ status: 0, poweredOff: true });
       expect(result.text).not.toContain(SECRET);
     });
 
@@ -139,7 +138,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(result.reports, result.text).toMatchObject([
         { version: 1, ok: false, build: 'demo-3f1c', phase: 'bootstrap', code, phases: [] },
       ]);
-      expect(result).toMatchObject({ status: 1, poweredOff: true, left: [] });
+      expect(result).toMatchObject({ status: 1, poweredOff: true });
       expect(result.text).not.toContain('X-Amz');
       expect(result.text).not.toContain('127.0.0.1');
     });
@@ -167,7 +166,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(result.reports, result.text).toMatchObject([
         { ok: false, phase: 'bootstrap', code: 'WorkerFailed' },
       ]);
-      expect(result).toMatchObject({ poweredOff: true, left: [] });
+      expect(result).toMatchObject({ poweredOff: true });
     });
   },
 );

@@ -90,12 +90,14 @@ async function build(
   shell: readonly [string, ...string[]],
   mirrorUrls: readonly string[],
   freebsd = makeFreebsd(),
+  powerOff = true,
 ) {
   const result = await runWorker({
     shell,
     path: freebsd.path,
     environment: freebsd.environment,
     diskSize: 0,
+    powerOff,
     lines: job(mirrorUrls),
     // The disk is a file, found as ebsnvme-id's links are.
     prepare: (machine) => {
@@ -229,6 +231,15 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         'destroy -F md0',
         'create -s gpt md0',
       ]);
+    });
+
+    it('clears the flags before it removes the tree of a machine that stays', async () => {
+      const staying = await mirrorWith();
+      const { freebsd, poweredOff } = await build(shell, [staying.url], makeFreebsd(), false);
+      const last = freebsd.calls().map(({ name, words }) => [name, words[0]].join(' '));
+      expect(last).toContain('chflags -R');
+      expect(last.indexOf('chflags -R')).toBeLessThan(last.lastIndexOf('rm -rf'));
+      expect(poweredOff).toBe(false);
     });
 
     it('resumes with fetch, and tells truncated from missing and unreachable', async () => {

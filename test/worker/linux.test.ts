@@ -4,7 +4,6 @@ import {
   closeSync,
   existsSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   rmSync,
@@ -24,6 +23,7 @@ import {
   runWorker,
   shells,
   type WorkerResult,
+  workLeft,
 } from './worker-run.ts';
 
 let mirror: Mirror;
@@ -104,8 +104,11 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(report.disk.sha256).toMatch(/^[0-9a-f]{64}$/);
     });
 
-    it('leaves nothing in its work directory', () => {
-      expect(readdirSync(join(result.machine, 'work'))).toEqual([]);
+    it('leaves nothing in its work directory, and the power alone, on a machine that stays', async () => {
+      const staying = await runWorker({ shell, lines: job([mirror.url]), powerOff: false });
+      expect(staying.report, staying.console).toMatchObject({ ok: true });
+      expect(workLeft(staying)).toEqual([]);
+      expect(staying.poweredOff).toBe(false);
     });
 
     it('makes a partition table without fault', () => {

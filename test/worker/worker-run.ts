@@ -159,6 +159,8 @@ export interface RunningWorker {
 export interface WorkerOptions {
   readonly shell?: readonly [string, ...string[]];
   readonly lines: readonly string[];
+  /** False leaves --power-off away. */
+  readonly powerOff?: boolean;
   /** Bytes of the volume; 0 for one that never appears. */
   readonly diskSize?: number;
   readonly arguments?: readonly string[];
@@ -213,8 +215,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       volume,
       '--work',
       join(machine, 'work'),
-      '--power-off',
     ]),
+    ...(options.powerOff === false ? [] : ['--power-off']),
   ];
   const as =
     options.user === undefined

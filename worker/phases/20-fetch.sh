@@ -137,5 +137,5 @@ _fetch_guess() {
 }
 
 fetch_undo() {
-	rm -rf "${sets:?}"
+	discard "${sets}"
 }

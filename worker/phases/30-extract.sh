@@ -50,5 +50,5 @@ extract_failed() {
 }
 
 extract_undo() {
-	[ ! -d "${tree:?}" ] || platform_remove_tree
+	[ ! -d "${tree:?}" ] || platform_discard_tree
 }

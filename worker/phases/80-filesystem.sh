@@ -32,5 +32,5 @@ filesystem_failed() {
 }
 
 filesystem_undo() {
-	rm -rf "${images:?}"
+	discard "${images}"
 }

@@ -205,9 +205,9 @@ platform_read() {
 }
 
 # Nobody removes a file with the schg flag before the flag is gone.
-platform_remove_tree() {
-	chflags -R 0 "${tree:?}"
-	rm -rf "${tree:?}"
+platform_discard_tree() {
+	[ -n "${power_off}" ] || chflags -R 0 "${tree:?}"
+	discard "${tree}"
 }
 
 platform_power_off() {

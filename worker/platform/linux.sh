@@ -191,7 +191,8 @@ platform_make_root() {
 		fail VolumeTooSmall "${_make_said%; *}" "${_make_said##*; }"
 		;;
 	esac
-	filesystem_failed "${_make_said:-makefs ended with status ${_make_status}: $(tail -n 1 "${state}/makefs.stderr")}"
+	# Words of its own, or those of Node: the message stands above the stack, the version in the last line.
+	filesystem_failed "${_make_said:-makefs ended with status ${_make_status}: $(grep -m 1 Error "${state}/makefs.stderr" || tail -n 1 "${state}/makefs.stderr")}"
 }
 
 # Everything that would come from the clock or from chance is given: the image is a function of the job.
@@ -257,8 +258,8 @@ platform_read() {
 	dd if="$1" bs=1048576 skip="$2" count="$3" ${_read_flags} 2>/dev/null
 }
 
-platform_remove_tree() {
-	rm -rf -- "${tree:?}"
+platform_discard_tree() {
+	discard "${tree}"
 }
 
 platform_power_off() {
