@@ -155,7 +155,8 @@ export class FileTree {
       (attributes.flags === undefined ? 0 : HAS_FLAGS) |
       (attributes.seconds === undefined ? 0 : HAS_TIME);
     if (attributes.target === undefined) this.targets.delete(node);
-    else this.targets.set(node, attributes.target);
+    // A copy: a part of a string would keep all the text alive that it was cut from.
+    else this.targets.set(node, Buffer.from(attributes.target, 'latin1').toString('latin1'));
     if (attributes.device === undefined) this.devices.delete(node);
     else this.devices.set(node, attributes.device);
   }

@@ -53,6 +53,14 @@ describe('the geometry', () => {
     expect((layout.fragmentsPerGroup * 4096) / GIB).toBeGreaterThan(0.6);
   });
 
+  test('is sound where a group comes to fill its block', () => {
+    // Four groups of some 160,000 fragments: the maps of one take 32 KiB, give or take.
+    const full = planLayout({ size: 10 * GIB }).fragmentsPerGroup;
+    for (let fpg = full - 2000; fpg < full + 2400; fpg += 8) {
+      for (const odd of [-8, 0, 8]) expectSound(planLayout({ size: (fpg * 4 + odd) * 4096 }));
+    }
+  });
+
   test('is sound for any size and density', () => {
     fc.assert(
       fc.property(

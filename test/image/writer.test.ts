@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { ImageError } from '../../image/errors.ts';
+import { IndirectCounter } from '../../image/ufs2/block-map.ts';
 import { checkFileSystem } from '../../image/ufs2/checker.ts';
 import { decodeGroup } from '../../image/ufs2/cylinder-group.ts';
 import { encodeDevice } from '../../image/ufs2/format.ts';
+import { decodeSuperblock } from '../../image/ufs2/superblock.ts';
 import { FileTree } from '../../image/ufs2/tree.ts';
 import { writeFileSystem } from '../../image/ufs2/writer.ts';
 import { expectContent, expectTree, inodesByPath } from './expected-tree.ts';
@@ -138,6 +140,9 @@ describe('holes', () => {
     );
     const fragments = pointers.reduce((sum, pointer) => sum + pointer.fragments, 0);
     expect(inode.blocks).toBe(fragments * 8);
+    const counter = new IndirectCounter(4096);
+    for (const n of [...stored].sort((a, b) => a - b)) counter.range(n, n + 1);
+    expect(counter.blocks).toBe(pointers.filter(({ level }) => level > 0).length);
     const holes = expectContent(written, 'file', inode);
     const blocksInFile = Math.ceil(size / block);
     expect(holes).toBe(
@@ -358,6 +363,17 @@ describe('the volume', () => {
     expect(written.reader.superblock.fs_ipg * written.reader.superblock.fs_ncg).toBeGreaterThan(7002);
     expect(codeOf(() => writeSynthetic(entries, 48 * MIB, { density: 65536 })).code).toBe('TooFewInodes');
     expect(codeOf(() => writeSynthetic(entries, 4 * MIB)).code).toBe('VolumeTooSmall');
+  });
+
+  test('backup superblocks know where they lie', () => {
+    const { image, reader } = writeSynthetic([], 32 * MIB);
+    const { fs_ncg, fs_fpg, fs_sblkno } = reader.superblock;
+    const block = new Uint8Array(8192);
+    for (let group = 0; group < fs_ncg; group++) {
+      const at = (group * fs_fpg + fs_sblkno) * 4096;
+      image.read(at, block, 0, block.length);
+      expect(decodeSuperblock(block)).toEqual({ ...reader.superblock, fs_sblockactualloc: at });
+    }
   });
 
   test('files across many groups', () => {
