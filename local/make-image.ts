@@ -72,7 +72,7 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
   const result = JSON.parse(execution.output ?? '{}') as BuildResult;
   await mkdir(out, { recursive: true });
   const raw = `${out}/${recipe.name}.raw`;
-  // Holes stay holes, and blocks of zeroes stay blocks.
+  // As sparse as it can be: the copy is for looking at and for `dd`, where a hole reads as zeroes.
   await run('cp', ['--reflink=auto', '--sparse=auto', `${state}/snapshots/${result.snapshotId}.raw`, raw]);
   const { size, blocks } = await stat(raw);
   const seconds = (performance.now() - started) / 1000;
