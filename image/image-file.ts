@@ -41,10 +41,11 @@ export class ImageFile implements ImageSink {
     }
   }
 
-  /** Takes the unfinished file away. */
+  /** Takes the unfinished file away; a device stays. */
   discard(): void {
+    const isFile = fstatSync(this.#fd).isFile();
     closeSync(this.#fd);
-    unlinkSync(this.#path);
+    if (isFile) unlinkSync(this.#path);
   }
 }
 

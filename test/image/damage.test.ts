@@ -232,6 +232,16 @@ const DAMAGES: readonly Damage[] = [
     change: flip(2),
   },
   {
+    name: 'fragments past the end of the last group marked as free',
+    code: 'BlockMap',
+    alone: true,
+    at: () => {
+      const { fs_size, fs_fpg, fs_ncg } = sound.reader.superblock;
+      return groupAt(fs_ncg - 1) + maps().blocksFree + (fs_size - (fs_ncg - 1) * fs_fpg) / 8;
+    },
+    change: flip(0),
+  },
+  {
     name: 'metadata marked as free',
     code: 'BlockMap',
     alone: true,
