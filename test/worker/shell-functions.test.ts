@@ -75,10 +75,9 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
         fc.property(hostile, (text) => {
           const sent = text.replaceAll('\0', '');
           const { stdout } = run('json_string "$1"', sent);
-          const expected = sent
-            .replaceAll('\t', ' ')
-            // biome-ignore lint/suspicious/noControlCharactersInRegex: they are the subject.
-            .replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '');
+          const expected = [...sent.replaceAll('\t', ' ')]
+            .filter((character) => character === '\n' || (character >= ' ' && character !== '\u007f'))
+            .join('');
           expect(JSON.parse(stdout.toString())).toBe(Buffer.from(expected).toString());
         }),
         { numRuns: 40 },

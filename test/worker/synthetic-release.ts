@@ -1,7 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 /** An entry of a set, as FreeBSD's release build records it. */
 export interface Entry {
@@ -78,7 +76,7 @@ export interface ReleasedSet {
 
 export function releasedSet(name: string, entries: readonly Entry[]): ReleasedSet {
   const packed = spawnSync('xz', ['-1c'], { input: tar(entries), maxBuffer: 2 ** 28 });
-  if (packed.status !== 0) throw new Error(`xz: ${packed.stderr}`);
+  if (packed.status !== 0) throw new Error(`xz: ${packed.stderr.toString()}`);
   const body = packed.stdout;
   const sha256 = createHash('sha256').update(body).digest('hex');
   return { name, file: `${name}.txz`, sha256, entries: entries.length, body };
@@ -146,9 +144,3 @@ export const kernel = releasedSet('kernel', [
 ]);
 
 export const sets = [base, kernel];
-
-/** The release as files, for whoever serves a directory. */
-export function writeRelease(folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  for (const set of sets) writeFileSync(join(folder, set.file), set.body);
-}

@@ -9,7 +9,6 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -301,5 +300,3 @@ fail() { printf '%s\\n%s\\n' "$1" "$2"; exit 1; }
   const [command, ...rest] = shell;
   return { command, argv: [...rest, '-c', prelude + script, 'sh', ...args] };
 }
-
-export const readText = (path: string) => readFileSync(path, 'utf8');
