@@ -75,7 +75,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
         fc.property(hostile, (text) => {
           const sent = text.replaceAll('\0', '');
           const { stdout } = run('json_string "$1"', sent);
-          const expected = [...sent.replaceAll('\t', ' ')]
+          const expected = Array.from(sent.replaceAll('\t', ' '))
             .filter((character) => character === '\n' || (character >= ' ' && character !== '\u007f'))
             .join('');
           expect(JSON.parse(stdout.toString())).toBe(Buffer.from(expected).toString());
