@@ -1,11 +1,11 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ImageFileReader } from '../../image/image-file.ts';
 import { checkFileSystem, type FindingCode } from '../../image/ufs2/checker.ts';
 import { CG, groupMaps } from '../../image/ufs2/cylinder-group.ts';
 import { DINODE } from '../../image/ufs2/inode.ts';
 import { SUPERBLOCK_FIELDS, type SuperblockField } from '../../image/ufs2/superblock.ts';
 import { inodesByPath } from './expected-tree.ts';
-import { referenceImage } from './reference-images.ts';
+import { referenceImage, removeReferenceImages } from './reference-images.ts';
 import { MemoryImage, type SyntheticEntry, type Written, writeSynthetic } from './synthetic-image.ts';
 
 const ENTRIES: readonly SyntheticEntry[] = [
@@ -20,6 +20,8 @@ const ENTRIES: readonly SyntheticEntry[] = [
   { path: 'pipe', type: 'fifo' },
 ];
 const SB = 65536;
+
+afterAll(removeReferenceImages);
 
 let sound: Written;
 let numbers: Map<string, number>;

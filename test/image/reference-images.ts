@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Data made by FreeBSD's own tools; it lies beside the project. */
@@ -26,6 +27,12 @@ export function referenceImage(kind: 'newfs' | 'makefs'): string {
   writeFileSync(path, execFileSync(judge('xz'), ['-dc', packed], { maxBuffer: 1 << 28 }));
   unpacked.set(kind, path);
   return path;
+}
+
+/** Takes the unpacked copies away; for the end of a test file. */
+export function removeReferenceImages(): void {
+  for (const path of unpacked.values()) rmSync(dirname(path), { recursive: true, force: true });
+  unpacked.clear();
 }
 
 /** Name of a program that is not ours and judges our images; a missing one fails the test. */

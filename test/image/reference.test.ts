@@ -8,7 +8,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, typeName } from '../../image/ufs2/fo
 import { type ByteReader, FileSystemReader, type WalkEntry } from '../../image/ufs2/reader.ts';
 import { FileTree, ROOT } from '../../image/ufs2/tree.ts';
 import { type DataRange, type FileContents, writeFileSystem } from '../../image/ufs2/writer.ts';
-import { judge, referenceImage, referenceText } from './reference-images.ts';
+import { judge, referenceImage, referenceText, removeReferenceImages } from './reference-images.ts';
 import { MemoryImage } from './synthetic-image.ts';
 
 const KINDS = ['newfs', 'makefs'] as const;
@@ -28,6 +28,7 @@ beforeAll(() => {
 });
 afterAll(() => {
   for (const file of files.values()) file.close();
+  removeReferenceImages();
 });
 
 /** The entries of tree.mtree with what our own mtree reader ignores. */
