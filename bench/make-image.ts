@@ -67,7 +67,7 @@ function processes(): Process[] {
           {
             pid: Number(name),
             parent: field('PPid'),
-            kilobytes: field('RssAnon') + field('RssShmem'),
+            kilobytes: field('VmRSS'),
             command,
           },
         ];
@@ -80,7 +80,7 @@ function processes(): Process[] {
     });
 }
 
-/** Memory of the worker's processes together, in MB; pages of files are the kernel's to drop and do not count. */
+/** Resident memory of the worker's processes together, in MB; what they share counts for each, so it is never less. */
 function workerMegabytes(): number {
   const all = processes();
   const family = new Set(
