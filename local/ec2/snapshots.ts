@@ -6,6 +6,7 @@ import type {
   Snapshot,
 } from '@aws-sdk/client-ec2';
 import { ServiceError, unsupported } from '../front/service-error.ts';
+import { isOpenAnywhere } from '../instance-host/open-files.ts';
 import { type Action, action } from './action.ts';
 import { GIBIBYTE } from './disks.ts';
 import { type FilterReader, filtered } from './filters.ts';
@@ -113,8 +114,12 @@ export function startSnapshot(
   region.snapshots.set(snapshot.id, snapshot);
   const bytes = volume.size * GIBIBYTE;
   const taken = region.disks
-    .exclusively(volume.id, () => {
-      const writers = volume.writers.filter((id) => mayWrite(region, id));
+    .exclusively(volume.id, async () => {
+      const alive = volume.writers.filter((id) => mayWrite(region, id));
+      // Detached and closed: its link is gone from every /dev, so nobody can open the file any more.
+      const detached = volume.attachments.length === 0;
+      const closed = detached && !(await isOpenAnywhere(region.disks.volume(volume.id)));
+      const writers = closed ? [] : alive;
       const take = () => region.disks.takeSnapshot(volume.id, snapshot.id, bytes, writers.length > 0);
       return region.host.whileFrozen(writers, take);
     })

@@ -29,16 +29,16 @@ need_tool() {
 }
 
 _preflight_disk() {
-	_preflight_waited=0
+	_preflight_began=$(date +%s)
 	while :; do
 		disk=$(platform_find_disk)
 		[ -z "${disk}" ] || break
-		if [ "${_preflight_waited}" -ge "${preflight_disk_seconds}" ]; then
+		if [ $(($(date +%s) - _preflight_began)) -ge "${preflight_disk_seconds}" ]; then
 			fail TargetDiskMissing "no disk of volume ${volume} appeared within ${preflight_disk_seconds} seconds" \
 				'the volume must be attached to this instance; only NVMe disks (Nitro instance types) tell their volume id'
 		fi
-		sleep 1
-		_preflight_waited=$((_preflight_waited + 1))
+		# Fractions are beyond POSIX, but sleep(1) takes them on FreeBSD and on Linux.
+		sleep 0.2
 	done
 	_preflight_use=$(platform_disk_use "${disk}")
 	if [ -n "${_preflight_use}" ]; then
