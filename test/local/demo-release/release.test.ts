@@ -269,13 +269,9 @@ describe('base.txz', () => {
     const directory = join(scratch, 'sparse');
     await mkdir(directory);
     const sparse = base.filter((entry) => entry.stored !== null);
-    expect(sparse.map((entry) => entry.name.split('/').at(-1)).sort()).toEqual([
-      'all',
-      'end',
-      'islands',
-      'middle',
-      'start',
-    ]);
+    expect(new Set(sparse.map((entry) => entry.name.split('/').at(-1)))).toEqual(
+      new Set(['all', 'end', 'islands', 'middle', 'start']),
+    );
     const archive = join(release.directory, 'base.txz');
     await run('bsdtar', ['-xSf', archive, '-C', directory, ...sparse.map((entry) => entry.name)], UTF8);
     for (const { name, size, stored } of sparse) {
