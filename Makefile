@@ -2,6 +2,8 @@
 RECIPE ?= examples/demo.yaml
 PORT ?= 4566
 SHELL := /bin/sh
+# Node keeps compiled modules here: a third of a second at every start.
+export NODE_COMPILE_CACHE := $(CURDIR)/.state/compile-cache
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
 .PHONY: image test cloud bench clean

@@ -118,7 +118,8 @@ async function makeImage(): Promise<{ seconds: number; megabytes: number }> {
       '--out',
       join(scratch, 'out'),
     ],
-    { cwd: root },
+    // As make sets it.
+    { cwd: root, env: { ...process.env, NODE_COMPILE_CACHE: join(root, '.state/compile-cache') } },
   );
   const seconds = (performance.now() - started) / 1000;
   running = false;

@@ -16,8 +16,7 @@ import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
 import { Parameters } from './ssm/parameters.ts';
 import { JsonFile, lockDirectory } from './state-directory.ts';
-import { createStates } from './states/service.ts';
-import type { States } from './states-port.ts';
+import { createStates, type States } from './states/service.ts';
 import { Storage } from './storage/fauxqs.ts';
 import { checkS3Request } from './storage/s3-limits.ts';
 

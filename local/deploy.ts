@@ -77,6 +77,7 @@ export async function deploy(
     });
     arns.set(name, arn);
   }
+  cloud.lambda.warm();
   const stateMachineArn = await createStateMachine(new SFNClient(client), cloud, arns);
   return { stateMachineArn, artifactsBucket };
 }

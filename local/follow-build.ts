@@ -48,7 +48,11 @@ const workerPhases = [
   'verify',
 ] as const;
 
-const POLL_MILLISECONDS = 100;
+/** Often enough for the eye; a follower must not take the processor from the build that it follows. */
+const POLL_MILLISECONDS = 250;
+
+/** Events of some turns of a waiting loop: what is new since the last poll. */
+const PAGE = 50;
 
 /** Watches an execution until it ends, by the calls any client may make: its history, and its worker's console. */
 export async function* followBuild(
@@ -57,12 +61,10 @@ export async function* followBuild(
   executionArn: string,
 ): AsyncGenerator<BuildView, void> {
   let shown = '';
+  const events: HistoryEvent[] = [];
   for (;;) {
     const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }));
-    const events: HistoryEvent[] = [];
-    for await (const page of paginateGetExecutionHistory({ client: sfn }, { executionArn })) {
-      events.push(...(page.events ?? []));
-    }
+    events.push(...(await eventsAfter(sfn, executionArn, events.at(-1)?.id ?? 0)));
     const stages = await readStages(events, ec2, execution.name ?? '', execution.status !== 'RUNNING');
     const now = JSON.stringify([stages, execution.status]);
     if (now !== shown) yield { stages, execution };
@@ -70,6 +72,18 @@ export async function* followBuild(
     if (execution.status !== 'RUNNING') return;
     await pause(POLL_MILLISECONDS);
   }
+}
+
+/** The events with a higher id, oldest first. */
+async function eventsAfter(sfn: SFNClient, executionArn: string, last: number): Promise<HistoryEvent[]> {
+  const found: HistoryEvent[] = [];
+  const input = { executionArn, reverseOrder: true, maxResults: PAGE };
+  for await (const { events = [] } of paginateGetExecutionHistory({ client: sfn }, input)) {
+    const fresh = events.filter(({ id = 0 }) => id > last);
+    found.push(...fresh);
+    if (fresh.length < events.length) break;
+  }
+  return found.reverse();
 }
 
 async function readStages(

@@ -49,8 +49,8 @@ const SNAPSHOT_LIMIT = 120 * MINUTE;
 const IMAGE_LIMIT = 15 * MINUTE;
 /** A worker prints progress every 30 s; GetConsoleOutput may lag by some minutes. */
 const SILENCE_LIMIT = 10 * MINUTE;
-/** The console of an ended instance may be posted late (GetConsoleOutput): six polls are 30 s. */
-const GONE_POLLS = 6;
+/** The console of an ended instance may be posted late (GetConsoleOutput): four polls are half a minute. */
+const GONE_POLLS = 4;
 
 const fail = (
   code: ConstructorParameters<typeof FactoryError>[0],

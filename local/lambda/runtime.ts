@@ -59,6 +59,7 @@ export class LambdaRuntime {
   readonly #logDirectory: string;
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #threads = new Set<Thread>();
+  #warming: Promise<void> = Promise.resolve();
 
   constructor(parts: {
     stateDirectory: string;
@@ -296,7 +297,28 @@ export class LambdaRuntime {
     await thread.worker.terminate();
   }
 
+  /**
+   * Starts a thread for each deployed function ahead of its first call, one after the other and in the background: Lambda's
+   * provisioned concurrency.
+   */
+  warm(): void {
+    this.#warming = (async () => {
+      for (const target of this.#functions.values()) {
+        if (target.idle.length > 0) continue;
+        const thread = this.#start(target);
+        try {
+          await thread.ready;
+          target.idle.push(thread);
+        } catch {
+          // The first call starts a thread anew, and tells why it cannot.
+          await this.#end(thread);
+        }
+      }
+    })();
+  }
+
   async close(): Promise<void> {
+    await this.#warming;
     await Promise.all([...this.#threads].map((thread) => this.#end(thread)));
     await Promise.all(
       [...this.#functions.values()].map(
