@@ -25,7 +25,7 @@ const look = async (what: Awaited): Promise<State> => {
 };
 
 /** Looks every five seconds until it is ready or fails. */
-const poll = async (what: Awaited, every = 5_000, most = 20_000): Promise<State> => {
+const poll = async (what: Awaited, every = 8_000, most = 20_000): Promise<State> => {
   for (let looks = 0; looks < most; looks++) {
     if ((await look(what)).waiting?.ready) return state;
     fake.time += every;
@@ -129,7 +129,7 @@ describe('waiting for the worker', () => {
   test('takes a report that comes late on the console of an ended worker', async () => {
     say('foundry: phase=verify state=start');
     fake.end(worker.instanceId, 'Client.InstanceInitiatedShutdown');
-    for (let looks = 0; looks < 5; looks++) expect((await look('worker')).waiting?.ready).toBe(false);
+    for (let looks = 0; looks < 4; looks++) expect((await look('worker')).waiting?.ready).toBe(false);
     say(`foundry-report: ${JSON.stringify(report)}`);
     expect((await look('worker')).waiting?.ready).toBe(true);
   });
@@ -176,7 +176,7 @@ describe('waiting for the worker', () => {
     expect(error.message).toContain('terminated: Server.SpotInstanceTermination');
     expect(error.message).toContain('during phase extract');
     expect(error.message).toContain('panic: vm_fault\nUptime: 3m');
-    expect(fake.time - since).toBe(30_000);
+    expect(fake.time - since).toBe(32_000);
     expect(kept('console.log')).toBe(instance.console);
   });
 
