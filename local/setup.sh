@@ -52,7 +52,7 @@ mkdir -p .state
 if ! cmp -s package-lock.json .state/package-lock.json; then
     # Not `npm ci`: it refuses a lock file from a registry that lacks the optional packages of other platforms. The versions
     # are the lock file's all the same, and --no-save leaves it as it is.
-    npm install --no-save --no-fund --no-audit >&2
+    npm install --no-save --no-fund --no-audit --loglevel=error >&2
     cp package-lock.json .state/package-lock.json
 fi
 if ! node_modules/.bin/node --version >/dev/null 2>&1; then
