@@ -33,7 +33,7 @@ export async function showProgress(views: AsyncIterable<BuildView>): Promise<Bui
           if (stage().state === 'running') task.title = describeStage(stage());
         }
         if (stage().state === 'done') task.title = describeStage(stage());
-        else if (stage().state === 'waiting') task.skip(title);
+        else if (stage().state === 'waiting') task.skip('not reached');
         else throw new Error(title);
       },
     })),

@@ -8,7 +8,7 @@ cd -- "$(dirname -- "$0")/.."
 
 # program:package pairs. Programs that stand in /sbin are looked for there too: an ordinary user's PATH may lack it.
 PATH=$PATH:/usr/sbin:/sbin
-wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl openssl:openssl
+wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl openssl:openssl pgrep:procps
 grub-mkimage:grub-common'
 files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin'
 if [ "$job" = test ]; then
