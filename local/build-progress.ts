@@ -23,23 +23,27 @@ export async function showProgress(views: AsyncIterable<BuildView>): Promise<Bui
     if (next.done) ended = true;
     else view = next.value;
   };
-  const list = new Listr(
-    view.stages.map(({ title }, index) => ({
-      title,
-      task: async (_: unknown, task: { title: string; skip(message?: string): void }) => {
-        const stage = () => view.stages[index] ?? { title, state: 'waiting' as const };
-        while (!ended && !['done', 'failed'].includes(stage().state)) {
-          await advance();
-          if (stage().state === 'running') task.title = describeStage(stage());
-        }
-        if (stage().state === 'done') task.title = describeStage(stage());
-        else if (stage().state === 'waiting') task.skip('not reached');
-        else throw new Error(title);
-      },
-    })),
-    { exitOnError: false, rendererOptions: { collapseErrors: false, collapseSkips: false } },
-  );
-  await list.run();
+  const show = (from: number, until: number) =>
+    new Listr(
+      view.stages.slice(from, until).map(({ title }, index) => ({
+        title,
+        task: async (_: unknown, task: { title: string; skip(message?: string): void }) => {
+          const stage = () => view.stages[from + index] ?? { title, state: 'waiting' as const };
+          while (!ended && !['done', 'failed'].includes(stage().state)) {
+            await advance();
+            if (stage().state === 'running') task.title = describeStage(stage());
+          }
+          if (stage().state === 'done') task.title = describeStage(stage());
+          else if (stage().state === 'waiting') task.skip('not reached');
+          else throw new Error(title);
+        },
+      })),
+      { exitOnError: false, rendererOptions: { collapseErrors: false, collapseSkips: false } },
+    ).run();
+  // The plan first and alone: an image that exists is adopted, and nothing else happens.
+  await show(0, 1);
+  while (!ended && view.stages[1]?.state === 'waiting') await advance();
+  if (!ended) await show(1, view.stages.length);
   while (!ended) await advance();
   return view;
 }
