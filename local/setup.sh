@@ -50,6 +50,11 @@ fi
 
 mkdir -p .state
 if ! cmp -s package-lock.json .state/package-lock.json; then
+    # npm leaves out optional packages that do not suit the Node it runs on, native parts of the tools among them. So Node 24
+    # comes first and alone, and runs npm for the rest.
+    version=$(sed -n 's/^ *"node": "\([0-9.]*\)",*$/\1/p' package.json)
+    npm install --prefix .state/node --no-save --no-fund --no-audit --loglevel=error "node@${version:?}" >&2
+    PATH=$PWD/.state/node/node_modules/.bin:$PATH
     # Not `npm ci`: it refuses a lock file from a registry that lacks the optional packages of other platforms. The versions
     # are the lock file's all the same, and --no-save leaves it as it is.
     npm install --no-save --no-fund --no-audit --loglevel=error >&2
