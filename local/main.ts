@@ -1,6 +1,7 @@
 // `make cloud`: the local cloud until Ctrl-C. Arguments: [--state DIR] [--port N].
 import { parseArgs } from 'node:util';
 import { startCloud } from './cloud.ts';
+import { StateDirectoryInUse } from './state-directory.ts';
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +36,11 @@ const stop = (signal: NodeJS.Signals) => {
 process.on('SIGINT', stop);
 process.on('SIGTERM', stop);
 
-const cloud = await starting;
+const cloud = await starting.catch((error: unknown): never => {
+  if (!(error instanceof StateDirectoryInUse)) throw error;
+  console.error(error.message);
+  process.exit(1);
+});
 console.log(
   [
     `# The local cloud runs at ${cloud.endpoint} (started in ${(performance.now() - started).toFixed(0)} ms, state in ${values.state}).`,

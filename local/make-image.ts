@@ -14,6 +14,7 @@ import { makeDemoRelease } from './demo-release/make.ts';
 import { startMirror } from './demo-release/serve.ts';
 import { deploy } from './deploy.ts';
 import { followBuild } from './follow-build.ts';
+import { StateDirectoryInUse } from './state-directory.ts';
 
 const run = promisify(execFile);
 const root = new URL('../', import.meta.url);
@@ -37,14 +38,34 @@ async function main(): Promise<number> {
     },
   });
   const [file = 'examples/demo.yaml'] = positionals;
-  const recipe = parseRecipe(readRecipeText(await readFile(file, 'utf8'), file), file);
-  const mirror = await serveDemoRelease(recipe);
+  const recipe = parseRecipe(readRecipeText(await readRecipeFile(file), file), file);
   const cloud = await startCloud({ stateDirectory: values.state });
   try {
-    return await build(cloud, recipe, values.out, values.state);
+    const mirror = await serveDemoRelease(recipe);
+    try {
+      return await build(cloud, recipe, values.out, values.state);
+    } finally {
+      await mirror?.close();
+    }
   } finally {
     await cloud.stop();
-    await mirror?.close();
+  }
+}
+
+async function readRecipeFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    if (!['ENOENT', 'EACCES', 'EISDIR'].includes(code)) throw error;
+    throw new FactoryError(
+      'InvalidRecipe',
+      {
+        message: `the recipe cannot be read: ${message}`,
+        remedy: 'name a file: make image RECIPE=examples/demo.yaml.',
+      },
+      { cause: error },
+    );
   }
 }
 
@@ -116,13 +137,25 @@ async function serveDemoRelease(recipe: Recipe) {
   if (url === undefined) return undefined;
   const directory = new URL('.state/demo-release', root).pathname;
   await makeDemoRelease({ directory, architecture: recipe.architecture, log: console.error });
-  return startMirror({ directory, port: Number(url.port) });
+  try {
+    return await startMirror({ directory, port: Number(url.port) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new FactoryError(
+      'MirrorUnreachable',
+      {
+        message: `the demo release cannot be served at ${url.origin}: the port is in use`,
+        remedy: 'wait until the other `make image` has ended, or give the recipe another port under mirrors.',
+      },
+      { cause: error },
+    );
+  }
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof FactoryError)) throw error;
-  console.error(`${error.code}: ${error.message}`);
+  if (!(error instanceof FactoryError || error instanceof StateDirectoryInUse)) throw error;
+  console.error(`${error.name}: ${error.message}`);
   process.exitCode = 2;
 }

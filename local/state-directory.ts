@@ -24,6 +24,11 @@ export async function processLives(pid: number, start: string | undefined): Prom
   }
 }
 
+/** Another cloud lives in the directory; the message says whose process it is. */
+export class StateDirectoryInUse extends Error {
+  override name = 'StateDirectoryInUse';
+}
+
 /**
  * Takes `directory/lock`: two clouds on one state would overwrite each other's disks. A lock left by a process that
  * lives no more is taken over.
@@ -46,7 +51,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     const text = await readFile(path, 'utf8').catch(() => '');
     const owner = parseOwner(text);
     if (owner && (await processLives(owner.pid, owner.start))) {
-      throw new Error(
+      throw new StateDirectoryInUse(
         `Another local cloud (process ${owner.pid}) uses ${directory}. Stop it or choose another --state directory.`,
       );
     }

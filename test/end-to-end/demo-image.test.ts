@@ -1,11 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCloud } from '../../local/cloud.ts';
 import { type DemoRelease, makeDemoRelease } from '../../local/demo-release/make.ts';
+import { startMirror } from '../../local/demo-release/serve.ts';
 import { haveVenv, program } from '../local/judges/judges.ts';
 import {
   type Entry,
@@ -28,6 +29,7 @@ let extracted: string;
 let release: DemoRelease;
 let image: string;
 let output: string;
+let recipe: string;
 let sets: Map<string, Entry & { hardLinkTo?: string }>;
 let files: Map<string, UfsEntry>;
 let rootStart: number;
@@ -35,7 +37,7 @@ let rootStart: number;
 const makeImage = () =>
   promisify(execFile)(
     'node',
-    ['local/make-image.ts', 'examples/demo.yaml', '--state', join(scratch, 'cloud'), '--out', scratch],
+    ['local/make-image.ts', recipe, '--state', join(scratch, 'cloud'), '--out', scratch],
     { cwd: root },
   );
 
@@ -56,6 +58,14 @@ beforeAll(async () => {
       },
     );
   }
+  // The example itself, on a port that nobody else uses.
+  const probe = await startMirror({ directory: scratch });
+  await probe.close();
+  recipe = join(scratch, 'demo.yaml');
+  await writeFile(
+    recipe,
+    (await readFile(join(root, 'examples/demo.yaml'), 'utf8')).replace('http://127.0.0.1:9014', probe.url),
+  );
   output = (await makeImage()).stdout;
   image = join(scratch, 'demo.raw');
   rootStart = partitionStart(image, 3);
