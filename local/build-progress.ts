@@ -38,7 +38,11 @@ export async function showProgress(views: AsyncIterable<BuildView>): Promise<Bui
           else throw new Error(title);
         },
       })),
-      { exitOnError: false, rendererOptions: { collapseErrors: false, collapseSkips: false } },
+      {
+        exitOnError: false,
+        registerSignalListeners: false,
+        rendererOptions: { collapseErrors: false, collapseSkips: false },
+      },
     ).run();
   // The plan first and alone: an image that exists is adopted, and nothing else happens.
   await show(0, 1);

@@ -40,6 +40,19 @@ async function main(): Promise<number> {
   const [file = 'examples/demo.yaml'] = positionals;
   const recipe = parseRecipe(readRecipeText(await readRecipeFile(file), file), file);
   const cloud = await startCloud({ stateDirectory: values.state });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // The worker is a process of its own group: a cloud that just dies would leave it running.
+    process.once(signal, () => {
+      console.error(`\n${signal}: stopping the local cloud and its worker`);
+      cloud.stop().then(
+        () => process.exit(130),
+        (error: unknown) => {
+          console.error(error);
+          process.exit(1);
+        },
+      );
+    });
+  }
   try {
     const mirror = await serveDemoRelease(recipe);
     try {
