@@ -173,7 +173,8 @@ export class FileTree {
    * comes last in the specification decides, as a later line of mtree(5) does for one name.
    */
   joinLinks(nodes: readonly number[]): void {
-    const ordered = nodes.toSorted((a, b) => (this.line[a] ?? 0) - (this.line[b] ?? 0));
+    // Not toSorted: a Linux worker may have no newer Node than Debian 12's 18.
+    const ordered = [...nodes].sort((a, b) => (this.line[a] ?? 0) - (this.line[b] ?? 0));
     const [first] = ordered;
     if (first === undefined) return;
     for (const node of ordered) {
