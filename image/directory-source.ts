@@ -26,6 +26,14 @@ function needsCounterpart(mode: number): boolean {
 }
 
 /**
+ * Files that gptboot and boot2 open. Their reader takes a hole for fragment 0 (fsread_size in stand/libsa/ufsread.c),
+ * so that such files are stored in full.
+ */
+function readByBootBlocks(path: string): boolean {
+  return path.startsWith('./boot/') || path === './boot.config';
+}
+
+/**
  * A tree on disk beside its specification: sizes, hard links (by device and inode number) and contents come from the
  * disk, everything else from the specification.
  */
@@ -102,7 +110,8 @@ export class DirectorySource implements FileContents {
       // Node cannot ask for SEEK_HOLE. A file that occupies less than its size is sparse; only then are its zero
       // blocks taken for holes. Zero blocks of a file that is stored in full are data and are written. A host that
       // compresses files reports fewer blocks too: then zero blocks become holes, which read the same.
-      tree.sparse[node] = stat.blocks * 512 < stat.size ? 1 : 0;
+      const sparse = stat.blocks * 512 < stat.size;
+      tree.sparse[node] = sparse && !readByBootBlocks(tree.path(node)) ? 1 : 0;
     } else if (wanted === S_IFLNK && !tree.targets.has(node)) {
       const target = readlinkSync(systemPath(path), 'latin1');
       if (target.length > MAX_SYMLINK) {

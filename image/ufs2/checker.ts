@@ -5,6 +5,7 @@ import {
   type CylinderGroup,
   decodeGroup,
   decodeSummary,
+  type GroupMaps,
   groupMaps,
   measureFreeSpace,
 } from './cylinder-group.ts';
@@ -17,9 +18,13 @@ import {
   CYLINDER_GROUP_MAGIC,
   DIRECTORY_CHUNK,
   FS_METACKHASH,
+  FS_NEEDSFSCK,
+  FS_UNCLEAN,
   MAX_SYMLINK,
   ROOT_INODE,
   roundUp,
+  S_IFBLK,
+  S_IFCHR,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
@@ -37,7 +42,7 @@ import { groupBlockBytes } from './layout.ts';
 import { type ByteReader, FileSystemReader } from './reader.ts';
 import {
   decodeSuperblock,
-  maxFileSize,
+  exactMaxFileSize,
   SUPERBLOCK_FIELDS,
   type Summary,
   type Superblock,
@@ -65,6 +70,7 @@ export type FindingCode =
   | 'InodeSize'
   | 'InodeBlocks'
   | 'InodeTime'
+  | 'InodeRemnant'
   | 'BlockRange'
   | 'BlockDuplicate'
   | 'BlockBeyondEnd'
@@ -260,8 +266,12 @@ class Checker {
     expect('fs_dblkno', sb.fs_iblkno + sb.fs_ipg / inodesPerFragment);
     require('fs_minfree', sb.fs_minfree >= 0 && sb.fs_minfree <= 99, 'not a percentage');
     require('fs_optim', sb.fs_optim === 0 || sb.fs_optim === 1, 'neither time nor space');
-    const limit = maxFileSize({ blockSize: sb.fs_bsize, pointersPerBlock: sb.fs_bsize / 8 });
-    require('fs_maxfilesize', sb.fs_maxfilesize <= limit, `beyond ${limit}`);
+    require('fs_maxcontig', sb.fs_maxcontig >= 0 && sb.fs_maxcontig <= 256, 'not 0 to 256');
+    const raw = this.#reader.superblockBytes;
+    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+    const limit = exactMaxFileSize(sb.fs_bsize);
+    const largest = view.getBigInt64(SUPERBLOCK_FIELDS.fs_maxfilesize[0], true);
+    if (largest !== limit) this.#find('SuperblockField', `fs_maxfilesize is ${largest}, not ${limit}`);
     require('fs_size', sb.fs_size >= 8 * sb.fs_frag &&
       sb.fs_size > (sb.fs_ncg - 1) * sb.fs_fpg &&
       sb.fs_size <= sb.fs_ncg * sb.fs_fpg, 'does not end in the last group');
@@ -270,8 +280,9 @@ class Checker {
       sb.fs_providersize >= sb.fs_size, 'smaller than fs_size');
     expect('fs_cssize', roundUp(sb.fs_ncg * SUMMARY_SIZE, sb.fs_fsize));
     const summaryFragments = sb.fs_cssize / sb.fs_fsize;
+    // Less, not equal: validate_sblock wants the fragment after the area in the same group.
     require('fs_csaddr', sb.fs_csaddr >= sb.fs_dblkno &&
-      sb.fs_csaddr + summaryFragments <=
+      sb.fs_csaddr + summaryFragments <
         Math.min(sb.fs_fpg, sb.fs_size), 'the summary area is not within the data of the first group');
     expect(
       'fs_dsize',
@@ -285,6 +296,10 @@ class Checker {
     expect('fs_pendingblocks', 0);
     expect('fs_pendinginodes', 0);
     if (sb.fs_clean !== 1) this.#find('NotClean', `fs_clean is ${sb.fs_clean}`);
+    // growfs(8) refuses either; the kernel mounts FS_NEEDSFSCK for reading only.
+    if ((sb.fs_flags & (FS_UNCLEAN | FS_NEEDSFSCK)) !== 0) {
+      this.#find('NotClean', `fs_flags is ${sb.fs_flags}: a check is due`);
+    }
     this.#superblockHash(this.#reader.superblockBytes, sb, 'superblock');
   }
 
@@ -401,6 +416,10 @@ class Checker {
         `group ${index}: cg_initediblk is ${initialised}, not whole blocks of inodes`,
       );
     }
+    // fsck_ffs(8) compares the header and the maps with ones of its own, byte by byte: what has no meaning is zero
+    // (pass5 in sbin/fsck_ffs/pass5.c).
+    const blank = this.#groupRemnant(block, maps, fragments);
+    if (blank >= 0) this.#find('GroupHeader', `group ${index}: byte ${blank} is not zero`);
     for (const [name, rotor, end] of [
       ['cg_rotor', group.rotor, fragments],
       ['cg_frotor', group.fragmentRotor, fragments],
@@ -421,6 +440,28 @@ class Checker {
     setBits(used, metadataStart, Math.min(sb.fs_dblkno, fragments));
     if (index === 0) setBits(used, sb.fs_csaddr, sb.fs_csaddr + Math.ceil(sb.fs_cssize / sb.fs_fsize));
     this.#used[index] = used;
+  }
+
+  /** The first byte of a group block that is set though nothing lies there, or -1. */
+  #groupRemnant(block: Buffer, maps: GroupMaps, fragments: number): number {
+    const sb = this.#sb;
+    const blockMapEnd = maps.blocksFree + Math.ceil(sb.fs_fpg / 8);
+    const clusterMapEnd = maps.clustersFree + Math.ceil(Math.floor(fragments / sb.fs_frag) / 8);
+    const ranges: [from: number, to: number][] = [
+      [0, CG.magic],
+      [CG.cgx + 4, CG.ndblk],
+      [CG.frsum, CG.frsum + 4],
+      [CG.frsum + 32, CG.iusedoff],
+      [CG.unrefs + 4, CG.ckhash],
+      [CG.time + 8, CYLINDER_GROUP_HEADER],
+    ];
+    if (sb.fs_contigsumsize > 0) {
+      ranges.push([blockMapEnd, maps.clusterSums + 4], [clusterMapEnd, maps.end]);
+    }
+    for (const [from, to] of ranges) {
+      for (let at = from; at < Math.min(to, block.length); at++) if (block[at] !== 0) return at;
+    }
+    return -1;
   }
 
   #groupLength(index: number): number {
@@ -461,6 +502,10 @@ class Checker {
       }
       if (inUse || reserved) this.#inodesUsed[index] = (this.#inodesUsed[index] ?? 0) + 1;
       if (inUse && !reserved) this.#inode(number, inode);
+      // checkinode in sbin/fsck_ffs/pass1.c: "partially allocated inode".
+      if (inode.mode === 0 && !reserved && (inode.size !== 0 || this.#pointerBytes(inode, 0))) {
+        this.#find('InodeRemnant', `inode ${number} is free and has a size or pointers`);
+      }
     }
   }
 
@@ -497,7 +542,23 @@ class Checker {
     if (type === S_IFDIR && (inode.size === 0 || inode.size % DIRECTORY_CHUNK !== 0)) {
       this.#find('DirectorySize', `directory inode ${number}: size ${inode.size} is not whole chunks of 512`);
     }
+    // Where the pointers are something else, fsck_ffs(8) wants the rest of them zero ("invalid direct block").
+    if (!this.#reader.hasBlocks(inode)) {
+      const isDevice = type === S_IFCHR || type === S_IFBLK;
+      const length = isDevice ? 8 : inode.size;
+      if (this.#pointerBytes(inode, roundUp(length, 8))) {
+        this.#find('InodeRemnant', `inode ${number}: bytes are set behind its link target or device number`);
+      }
+      if (isDevice && inode.bytes.subarray(DINODE.db, DINODE.db + 8).every((byte) => byte === 0xff)) {
+        this.#find('InodeType', `inode ${number}: a device without a number`);
+      }
+    }
     this.#blocks(number, inode);
+  }
+
+  /** True if the pointers of an inode have a byte set from `offset` on. */
+  #pointerBytes(inode: Inode, offset: number): boolean {
+    return inode.bytes.subarray(DINODE.db + offset, DINODE.modrev).some((byte) => byte !== 0);
   }
 
   #blocks(number: number, inode: Inode): void {
@@ -771,6 +832,14 @@ class Checker {
 
   #totals(total: Summary): void {
     const sb = this.#sb;
+    // fsck_ffs(8) compares the whole struct csum_total: cs_numclusters and the spare words are zero (pass5.c).
+    const rest = this.#reader.superblockBytes.subarray(
+      SUPERBLOCK_FIELDS.fs_cstotal_numclusters[0],
+      SUPERBLOCK_FIELDS.fs_time[0],
+    );
+    if (rest.some((byte) => byte !== 0)) {
+      this.#find('SummaryTotal', 'superblock: fs_cstotal has bytes set behind its counts');
+    }
     this.#compareSummary(
       'SummaryTotal',
       'superblock',

@@ -45,7 +45,9 @@ export const DIRECTORY_CHUNK = 512;
 /** Longest file name in bytes (UFS_MAXNAMLEN). */
 export const MAX_NAME = 255;
 
+export const FS_UNCLEAN = 0x01;
 export const FS_DOSOFTDEP = 0x02;
+export const FS_NEEDSFSCK = 0x04;
 export const FS_FLAGS_UPDATED = 0x80;
 export const FS_METACKHASH = 0x200;
 export const FS_44INODEFMT = 2;

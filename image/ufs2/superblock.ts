@@ -160,10 +160,18 @@ export function decodeSuperblock(block: Uint8Array): Superblock {
   return { ...numbers, fs_fsmnt: text(block, MOUNT_POINT), fs_volname: text(block, VOLUME_LABEL) };
 }
 
-/** Size of the largest file that three levels of indirection address, less one. */
+/** Size of the largest file that three levels of indirection address, less one; beyond 2^53 rounded. */
 export function maxFileSize(layout: Pick<Layout, 'blockSize' | 'pointersPerBlock'>): number {
-  const n = layout.pointersPerBlock;
-  return layout.blockSize * (12 + n + n * n + n * n * n) - 1;
+  return Number(exactMaxFileSize(layout.blockSize));
+}
+
+/**
+ * fs_maxfilesize to the byte. Blocks of 64 KiB take it past 2^53, and a kernel from FreeBSD 14 on does not mount a
+ * file system where it is off by one (WCHK of fs_maxfilesize in validate_sblock, sys/ufs/ffs/ffs_subr.c).
+ */
+export function exactMaxFileSize(blockSize: number): bigint {
+  const n = BigInt(blockSize / 8);
+  return BigInt(blockSize) * (12n + n + n * n + n * n * n) - 1n;
 }
 
 /** The superblock of a clean file system, without check hashes (fs_metackhash = 0, as makefs(8)). */
@@ -251,22 +259,26 @@ export function encodeSuperblock(superblock: Superblock, location: number): Uint
     else if (kind === 'u8') view.setUint8(offset, value);
     else view.setBigInt64(offset, BigInt(value), true);
   }
+  view.setBigInt64(SUPERBLOCK_FIELDS.fs_maxfilesize[0], exactMaxFileSize(superblock.fs_bsize), true);
   Buffer.from(block.buffer).write(superblock.fs_fsmnt, MOUNT_POINT[0], MOUNT_POINT[1] - 1, 'latin1');
   Buffer.from(block.buffer).write(superblock.fs_volname, VOLUME_LABEL[0], VOLUME_LABEL[1] - 1, 'latin1');
   return block;
 }
 
 /**
- * `struct fsrecovery`, the last bytes before the superblock: fsck_ffs(8) finds the backup superblocks by it when the
- * first is lost. Returns a sector.
+ * What lies before the superblock: zeros, and `struct fsrecovery` as the last bytes, by which fsck_ffs(8) finds the
+ * backup superblocks when the first is lost.
+ *
+ * The zeros count. GEOM looks for a disklabel in the second sector (sys/geom/part/g_part_bsd.c,
+ * sys/geom/label/g_label_ufs.c), which on a used disk may still be there.
  */
-export function encodeRecovery(layout: Layout): Uint8Array {
-  const sector = new Uint8Array(512);
-  const view = new DataView(sector.buffer);
-  view.setInt32(492, SUPERBLOCK_MAGIC, true);
-  view.setInt32(496, Math.round(Math.log2(layout.fragmentSize / 512)), true);
-  view.setInt32(500, layout.superblock, true);
-  view.setInt32(504, layout.fragmentsPerGroup, true);
-  view.setUint32(508, layout.groups, true);
-  return sector;
+export function encodeBootArea(layout: Layout): Uint8Array {
+  const area = new Uint8Array(SUPERBLOCK_OFFSET);
+  const view = new DataView(area.buffer, SUPERBLOCK_OFFSET - 20);
+  view.setInt32(0, SUPERBLOCK_MAGIC, true);
+  view.setInt32(4, Math.round(Math.log2(layout.fragmentSize / 512)), true);
+  view.setInt32(8, layout.superblock, true);
+  view.setInt32(12, layout.fragmentsPerGroup, true);
+  view.setUint32(16, layout.groups, true);
+  return area;
 }

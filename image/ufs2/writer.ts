@@ -31,7 +31,7 @@ import {
 } from './layout.ts';
 import {
   describeSuperblock,
-  encodeRecovery,
+  encodeBootArea,
   encodeSuperblock,
   type Identity,
   maxFileSize,
@@ -354,12 +354,14 @@ class Writer {
     const usedInodes = this.#inodes + ROOT_INODE;
     for (let group = 0; group < layout.groups; group++) {
       const fragments = groupLength(layout, group);
+      const freeMap = allocator.freeMap(group, fragments);
+      if (group === layout.groups - 1) this.#clearEnd(freeMap, fragments);
       const used = Math.max(0, Math.min(layout.inodesPerGroup, usedInodes - group * layout.inodesPerGroup));
       const { block, summary } = encodeGroup(
         layout,
         group,
         fragments,
-        allocator.freeMap(group, fragments),
+        freeMap,
         used,
         initialised[group] ?? 0,
         directories[group] ?? 0,
@@ -378,9 +380,21 @@ class Writer {
       const address = groupStart(layout, group) + layout.superblock;
       this.#put(address, encodeSuperblock(superblock, address * layout.fragmentSize));
     }
-    this.#sink.write(SUPERBLOCK_OFFSET - 512, encodeRecovery(layout), 0, 512);
+    this.#sink.write(0, encodeBootArea(layout), 0, SUPERBLOCK_OFFSET);
     // Last: until now the image is no file system, so a run that broke off cannot be taken for a whole one.
     this.#sink.write(SUPERBLOCK_OFFSET, encodeSuperblock(superblock, SUPERBLOCK_OFFSET), 0, SUPERBLOCK_SIZE);
+  }
+
+  /**
+   * Zeroes the last fragment, if nothing is stored there, and what follows it. GEOM classes keep their metadata in the
+   * last sector (sys/geom/mirror, eli, label): what an earlier use of the disk left there would claim the volume.
+   */
+  #clearEnd(freeMap: Uint8Array, fragments: number): void {
+    const { size, sizeBytes, fragmentSize } = this.#layout;
+    const last = fragments - 1;
+    const free = ((freeMap[last >> 3] ?? 0) & (1 << (last & 7))) !== 0;
+    const from = (free ? size - 1 : size) * fragmentSize;
+    if (from < sizeBytes) this.#sink.write(from, new Uint8Array(sizeBytes - from), 0, sizeBytes - from);
   }
 
   #put(fragment: number, bytes: Uint8Array): void {

@@ -376,6 +376,31 @@ describe('the volume', () => {
     }
   });
 
+  test('the largest file size is exact, past 2^53 too', () => {
+    for (const [blockSize, exact] of [
+      [32768, 2252349704110079n],
+      [65536, 36033195603132415n],
+    ] as const) {
+      const { image, reader } = writeSynthetic([], 32 * MIB, { blockSize });
+      for (const at of [65536, reader.superblock.fs_sblkno * reader.superblock.fs_fsize]) {
+        const bytes = Buffer.alloc(8);
+        image.read(at + 1328, bytes, 0, 8);
+        expect(bytes.readBigInt64LE()).toBe(exact);
+      }
+    }
+  });
+
+  test.each([0, 512, 4096, 4608])('%i bytes past whole blocks: what GEOM looks at is written', (odd) => {
+    const size = 8 * MIB + odd;
+    const { image } = writeSynthetic([], size);
+    const boot = Buffer.alloc(65536 - 20);
+    image.read(0, boot, 0, boot.length);
+    expect(boot.every((byte) => byte === 0)).toBe(true);
+    const end = Buffer.alloc(512);
+    image.read(size - 512, end, 0, 512);
+    expect(end.every((byte) => byte === 0)).toBe(true);
+  });
+
   test('files across many groups', () => {
     const entries = tree(260, 1_000_001);
     const written = writeSynthetic(entries, GIB);
