@@ -72,6 +72,8 @@ export interface Snapshot {
   readonly snapshotId: string;
   readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
   readonly stateMessage: string;
+  /** When it was begun; undefined when EC2 does not say. */
+  readonly startedAt?: number | undefined;
 }
 
 export interface Snapshots {
@@ -101,6 +103,8 @@ export interface Image {
   readonly state: string;
   readonly stateReason: string;
   readonly rootSnapshotId: string | undefined;
+  /** When it was registered; undefined when EC2 does not say. */
+  readonly startedAt?: number | undefined;
   /** The properties that RegisterImage was asked for, as they are now. */
   readonly properties: Readonly<Record<string, string>>;
   readonly tags: Tags;

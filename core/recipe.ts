@@ -23,6 +23,8 @@ const sourceUrl = z.pipe(
       error: 'must be an http:// or https:// URL',
       when: ({ issues }) => issues.length === 0,
     }),
+    // The state carries the recipe, and Step Functions ends an execution whose state is over 256 KiB without any clean-up.
+    z.refine((url) => url.length <= 1000, { error: 'must be at most 1000 characters' }),
   ),
   z.transform((url: string) => url.replace(/\/+$/, '')),
 );
@@ -79,6 +81,10 @@ const imageShape = {
           }),
           z.refine((tags) => Object.keys(tags).every((key) => key.length >= 1 && key.length <= 128), {
             error: 'must have keys of 1 to 128 characters, as AWS allows',
+          }),
+          // EC2 takes any other character, but its requests and answers are XML and URLs (User Guide, "Tag restrictions").
+          z.refine((tags) => !/[\p{Cc}\p{Cs}]/u.test(Object.entries(tags).flat().join('')), {
+            error: 'must not have control characters or halves of characters in keys or values',
           }),
           z.refine((tags) => !Object.keys(tags).some((key) => /^(aws:|ami-foundry:|Name$)/i.test(key)), {
             error: 'must not have keys that begin with aws: or ami-foundry:, nor Name: they are taken',

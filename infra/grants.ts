@@ -108,6 +108,8 @@ export function grantsOf(
     snapshot: [
       describe('Snapshots', 'Volumes'),
       allow('ec2:DetachVolume', [instance, volume], ours),
+      // A worker that does not let its volume go.
+      allow('ec2:TerminateInstances', instance, ours),
       allow('ec2:CreateSnapshot', volume, ours),
       allow('ec2:CreateSnapshot', snapshot, tagged),
       tagOnCreation(snapshot, 'CreateSnapshot'),

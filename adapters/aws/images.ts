@@ -37,6 +37,7 @@ function fromEc2(image: Ec2Image): Image {
     state: image.State ?? 'pending',
     stateReason: image.StateReason?.Message ?? '',
     rootSnapshotId: root?.SnapshotId,
+    startedAt: image.CreationDate ? Date.parse(image.CreationDate) : undefined,
     properties: Object.fromEntries(
       Object.entries(properties)
         .filter(([, value]) => value !== undefined)

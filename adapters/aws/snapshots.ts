@@ -14,6 +14,7 @@ const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   snapshotId: snapshot.SnapshotId ?? '',
   state: snapshot.State ?? 'pending',
   stateMessage: snapshot.StateMessage ?? '',
+  startedAt: snapshot.StartTime?.getTime(),
 });
 
 export const ec2Snapshots = (ec2: EC2Client): Snapshots => ({

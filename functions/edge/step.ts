@@ -48,6 +48,24 @@ const stepLog = (step: string): middy.MiddlewareObj<unknown> => {
   };
 };
 
+/** What the SDK calls an answer without an error code, and one that it cannot parse: a load balancer's page, not the service's word. */
+const namelessAnswers = new Set(['Unknown', 'Error', 'SyntaxError']);
+
+/** What Node says of a network that fails, beyond what the SDK calls TimeoutError. */
+const networkErrors = new Set(['EAI_AGAIN', 'ENOTFOUND', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** Throws on; an outage that has no name gets one, because the state machine retries by name. */
+function named(error: unknown): never {
+  if (error instanceof Error) {
+    const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } };
+    const outage =
+      (error.name === 'Error' && typeof code === 'string' && networkErrors.has(code)) ||
+      (namelessAnswers.has(error.name) && ($metadata?.httpStatusCode ?? 0) >= 500);
+    if (outage) error.name = 'ServiceUnavailable';
+  }
+  throw error;
+}
+
 /** The middy stack of a step: parse its slice of the state, run, parse what it adds. Errors keep their name: it is the code. */
 export function stepHandler<
   In extends z.ZodMiniType,
@@ -65,7 +83,7 @@ export function stepHandler<
         ...call,
         input: parseSlice(input, call.input, name),
         options: parseSlice(options, call.options, name),
-      });
+      }).catch(named);
       return parseSlice(output, result, name);
     });
 }

@@ -28,10 +28,14 @@ export const cleanUp =
   async (
     state: z.output<typeof cleanUpStep.input>,
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
-    { name: build }: Execution,
+    { name: build, startTime }: Execution,
   ): Promise<z.output<typeof cleanUpStep.output>> => {
     const workers = await ofBuild(instances, build, state.worker, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
+    // The name of an execution comes free after 90 days (StartExecution), at once when the state machine is made anew: what an
+    // earlier one delivered carries the same tag, and stays.
+    const ofThisExecution = ({ startedAt }: { readonly startedAt?: number | undefined }) =>
+      startedAt === undefined || startedAt >= Date.parse(startTime);
     // Not those that have terminated: their tags go away in time, and with them the right to touch them.
     await instances.terminate(alive);
 
@@ -50,11 +54,11 @@ export const cleanUp =
 
     const failed = outcome === 'failed';
     const allImages = failed ? await ofBuild(images, build, state.image, 'imageId') : [];
-    const doomedImages = allImages.map(({ imageId }) => imageId);
+    const doomedImages = allImages.filter(ofThisExecution).map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);
-    const allSnapshots = (await ofBuild(snapshots, build, state.snapshot, 'snapshotId')).map(
-      ({ snapshotId }) => snapshotId,
-    );
+    const allSnapshots = (await ofBuild(snapshots, build, state.snapshot, 'snapshotId'))
+      .filter(ofThisExecution)
+      .map(({ snapshotId }) => snapshotId);
     const doomedSnapshots = failed
       ? allSnapshots
       : allSnapshots.filter((snapshotId) => snapshotId !== state.snapshot?.snapshotId);

@@ -38,6 +38,7 @@ const noCapacity = new Set([
   'InsufficientInstanceCapacity',
   'InsufficientHostCapacity',
   'InsufficientReservedInstanceCapacity',
+  'InsufficientFreeAddressesInSubnet',
   'Unsupported',
 ]);
 
@@ -50,13 +51,26 @@ export const launch =
     // A token whose resource is gone returns the dead resource: each try of the state has tokens of its own.
     const token = (...what: string[]) => clientToken(build, String(retryCount), ...what);
 
+    const makeVolume = async (zone: string) => {
+      try {
+        return await volumes.create({
+          clientToken: token('target', zone),
+          zone,
+          sizeGiB: plan.rootSizeGiB,
+          tags: buildTags(build, 'target'),
+        });
+      } catch (error) {
+        // EBS has no room in this zone; another may have (Error codes, InsufficientVolumeCapacity).
+        if (!(error instanceof Error && error.name === 'InsufficientVolumeCapacity')) throw error;
+        refusals.push(`a volume in ${zone}: ${error.message}`);
+        return undefined;
+      }
+    };
+
     const tryZone = async ({ subnetId, zone }: Subnet) => {
-      const { volumeId } = await volumes.create({
-        clientToken: token('target', zone),
-        zone,
-        sizeGiB: plan.rootSizeGiB,
-        tags: buildTags(build, 'target'),
-      });
+      const volume = await makeVolume(zone);
+      if (volume === undefined) return undefined;
+      const { volumeId } = volume;
       const userData = renderUserData(settings.bootstrap, {
         payloadUrl: await payloads.presign(settings.PAYLOAD_KEY, PRESIGNED_SECONDS),
         payloadSha256: settings.PAYLOAD_SHA256,

@@ -1,4 +1,5 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -6,6 +7,11 @@ import { stepHandler } from '../edge/step.ts';
 import { snapshot, snapshotStep } from './snapshot.ts';
 
 const ec2 = new EC2Client();
-const run = snapshot({ volumes: ec2Volumes(ec2), snapshots: ec2Snapshots(ec2), clock: systemClock });
+const run = snapshot({
+  instances: ec2Instances(ec2),
+  volumes: ec2Volumes(ec2),
+  snapshots: ec2Snapshots(ec2),
+  clock: systemClock,
+});
 
-export const handler = stepHandler(snapshotStep, ({ input }) => run(input));
+export const handler = stepHandler(snapshotStep, ({ input, retryCount }) => run(input, retryCount));

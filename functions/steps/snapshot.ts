@@ -3,7 +3,7 @@ import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { buildTags, tagKey } from '../../core/names.ts';
-import type { Snapshots, Volumes } from '../../core/ports.ts';
+import type { Instances, Snapshots, Volumes } from '../../core/ports.ts';
 
 export const snapshotStep = {
   name: 'snapshot',
@@ -13,16 +13,30 @@ export const snapshotStep = {
 };
 
 interface SnapshotDependencies {
+  readonly instances: Pick<Instances, 'terminate'>;
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly clock: Clock;
 }
 
+/**
+ * Half a minute of patience with a detachment. A guest that does not answer the ejection keeps a volume `busy` (EBS User Guide,
+ * "Detach an Amazon EBS volume"); an instance that ends gives it up, and the worker has flushed all it had to write.
+ */
+const RETRIES_BEFORE_TERMINATION = 6;
+
 /** Takes the volume from the worker, which has let it go in its report, and starts its snapshot. */
 export const snapshot =
-  ({ volumes, snapshots, clock }: SnapshotDependencies) =>
-  async ({ plan, worker }: Pick<BuildState, 'plan' | 'worker'>): Promise<Pick<BuildState, 'snapshot'>> => {
-    const [existing, another] = await snapshots.findByBuild(plan.build);
+  ({ instances, volumes, snapshots, clock }: SnapshotDependencies) =>
+  async (
+    { plan, worker }: Pick<BuildState, 'plan' | 'worker'>,
+    retryCount: number,
+  ): Promise<Pick<BuildState, 'snapshot'>> => {
+    const { volumeId, instanceId } = worker;
+    // Not one of an earlier execution of this name (names come free after 90 days): it holds another disk.
+    const [existing, another] = (await snapshots.findByBuild(plan.build)).filter(
+      ({ startedAt }) => startedAt === undefined || startedAt >= worker.launchedAt,
+    );
     if (another !== undefined) {
       throw new FactoryError('AmbiguousResource', {
         message: `build ${plan.build} has two snapshots: ${existing?.snapshotId} and ${another.snapshotId}`,
@@ -32,15 +46,21 @@ export const snapshot =
     if (existing !== undefined) {
       return { snapshot: { snapshotId: existing.snapshotId, startedAt: clock.now() } };
     }
-    await volumes.detach(worker.volumeId);
-    const volume = await volumes.describe(worker.volumeId);
+    let volume = await volumes.describe(volumeId);
+    if (volume?.state === 'in-use') {
+      await volumes.detach(volumeId);
+      volume = await volumes.describe(volumeId);
+    }
     if (volume?.state !== 'available') {
+      if (volume?.state === 'in-use' && retryCount >= RETRIES_BEFORE_TERMINATION) {
+        await instances.terminate([instanceId]);
+      }
       throw new FactoryError('VolumeBusy', {
-        message: `${worker.volumeId} is ${volume?.state ?? 'not found'}, not available, after its detachment was asked for`,
+        message: `${volumeId} is ${volume?.state ?? 'not found'}, not available, after its detachment was asked for`,
         remedy: 'nothing: the state machine tries again.',
       });
     }
-    const { snapshotId } = await snapshots.create(worker.volumeId, plan.image.name, {
+    const { snapshotId } = await snapshots.create(volumeId, plan.image.name, {
       ...plan.image.tags,
       ...buildTags(plan.build, 'snapshot'),
       [tagKey.name]: plan.image.name,

@@ -104,7 +104,12 @@ export const wait = (dependencies: WaitDependencies) => {
   async function workerDone({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
     const { instanceId, launchedAt } = required(worker, 'worker');
     const instance = await instances.describe(instanceId);
-    const text = await instances.console(instanceId);
+    const gone = instance === undefined || !['pending', 'running'].includes(instance.state);
+    const text = await instances.console(instanceId).catch((error: unknown) => {
+      // An ended instance loses its tags, and with them goes the right to read its console.
+      if (gone && error instanceof Error && error.name === 'UnauthorizedOperation') return '';
+      throw error;
+    });
     const progress = readWorkerConsole(text, plan.build);
     const keep = () =>
       artifacts.put(artifactKey(plan.build, 'console.log'), text, 'text/plain; charset=utf-8');
@@ -129,8 +134,7 @@ export const wait = (dependencies: WaitDependencies) => {
       });
       throw failure;
     }
-    const gone = instance !== undefined && !['pending', 'running'].includes(instance.state);
-    return { waiting: { ...seen, goneFor: gone ? waiting.goneFor + 1 : 0 } };
+    return { waiting: { ...seen, goneFor: instance !== undefined && gone ? waiting.goneFor + 1 : 0 } };
   }
 
   /** Why to give up on a worker that has not reported; undefined while there is hope. */

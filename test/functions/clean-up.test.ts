@@ -14,7 +14,7 @@ type State = Parameters<ReturnType<typeof cleanUp>>[0];
 async function built() {
   const { fake, worker } = await launched();
   await attach(fake)({ worker });
-  const taken = await snapshot(fake)({ plan, worker });
+  const taken = await snapshot(fake)({ plan, worker }, 0);
   fake.settle();
   const { image } = await register(fake)({ plan, ...taken });
   fake.settle();
@@ -101,6 +101,21 @@ describe('clean-up', () => {
     expect(fake.heldVolumes.has(state.worker.volumeId)).toBe(false);
     expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(false);
     expect(fake.heldImages.size).toBe(0);
+  });
+
+  test('leaves what an earlier execution of the same name delivered', async () => {
+    const { fake, state, image } = await built();
+    const delivered = fake.heldImages.get(image.imageId);
+    const held = fake.heldSnapshots.get(state.snapshot.snapshotId);
+    if (!delivered || !held) throw new Error('the fake account lost what it made');
+    delivered.startedAt = held.startedAt = Date.parse(execution.startTime) - 1;
+    await untilDone(fake, {}, 'failed');
+    expect([...fake.heldImages.keys()]).toEqual([image.imageId]);
+    expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(true);
+    delivered.startedAt = held.startedAt = Date.parse(execution.startTime);
+    await untilDone(fake, {}, 'failed');
+    expect(fake.heldImages.size).toBe(0);
+    expect(fake.heldSnapshots.has(state.snapshot.snapshotId)).toBe(false);
   });
 
   test('of nothing is nothing', async () => {

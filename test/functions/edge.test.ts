@@ -120,6 +120,31 @@ describe('the handler of a step', () => {
     ]);
   });
 
+  test.each([
+    ['a name that no resolver knows', { name: 'Error', code: 'EAI_AGAIN' }, 'ServiceUnavailable'],
+    [
+      'an answer without a code',
+      { name: 'Unknown', $metadata: { httpStatusCode: 503 } },
+      'ServiceUnavailable',
+    ],
+    [
+      'an answer that is no JSON',
+      { name: 'SyntaxError', $metadata: { httpStatusCode: 502 } },
+      'ServiceUnavailable',
+    ],
+    ['a refusal without a code', { name: 'Unknown', $metadata: { httpStatusCode: 403 } }, 'Unknown'],
+    ['an error with a code', { name: 'InternalError', $metadata: { httpStatusCode: 500 } }, 'InternalError'],
+    ['a mistake of ours', { name: 'SyntaxError' }, 'SyntaxError'],
+    ['a file that is not there', { name: 'Error', code: 'ENOENT' }, 'Error'],
+  ])('%s gets the name that the state machine goes by', async (_what, properties, name) => {
+    const error = Object.assign(new Error('no'), properties);
+    const handler = stepHandler(declaration, async () => {
+      throw error;
+    });
+    expect(await failure(handler(event, context))).toBe(error);
+    expect(error.name).toBe(name);
+  });
+
   test('never logs what it was handed or what it gives', async () => {
     const secrets = ['https://b.s3.example/k?X-Amz-Signature=5ec2e7', '#!/bin/sh user data', 'wish-value'];
     const wide = {

@@ -81,6 +81,7 @@ describe('launch', () => {
 
   test.each([
     'InsufficientInstanceCapacity',
+    'InsufficientFreeAddressesInSubnet',
     'InsufficientHostCapacity',
     'InsufficientReservedInstanceCapacity',
     'Unsupported',
@@ -97,6 +98,12 @@ describe('launch', () => {
     full(['eu-central-1b']);
     expect((await run()).worker.zone).toBe('eu-central-1a');
     expect(await fake.volumes.findByBuild(BUILD)).toHaveLength(3);
+  });
+
+  test('goes to the next zone when EBS has no room in the first', async () => {
+    fake.failures.set('volumes.create', awsError('InsufficientVolumeCapacity', 'no room'));
+    expect((await run()).worker.zone).toBe('eu-central-1a');
+    expect(targets()).toHaveLength(1);
   });
 
   test('does not go on when the volume cannot be deleted for another reason', async () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import jsonata from 'jsonata';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { functionEnvironment } from '../../core/function-environment.ts';
 import { stepHandler } from '../../functions/edge/step.ts';
@@ -93,7 +94,9 @@ function functions(): Record<string, Handler> {
     launch: stepHandler(launchStep, ({ input, retryCount }) => steps.launch(input, retryCount)) as Handler,
     attach: stepHandler(attachStep, ({ input }) => steps.attach(input)) as Handler,
     wait: stepHandler(waitStep, ({ input, options }) => steps.wait(options.for, input)) as Handler,
-    snapshot: stepHandler(snapshotStep, ({ input }) => steps.snapshot(input)) as Handler,
+    snapshot: stepHandler(snapshotStep, ({ input, retryCount }) =>
+      steps.snapshot(input, retryCount),
+    ) as Handler,
     register: stepHandler(registerStep, ({ input }) => steps.register(input)) as Handler,
     'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
       steps.cleanUp(input, options.outcome, execution),
@@ -344,6 +347,52 @@ describe('a build that fails', () => {
   });
 });
 
+describe('the cause of a failure', () => {
+  test.each([
+    ['a cut JSON', `{"errorMessage":"${'x'.repeat(99)}`, `{"errorMessage":"${'x'.repeat(99)}`],
+    ['JSON without a message', '{"at":1}', '{"at":1}'],
+    ['a text', 'no JSON', 'no JSON'],
+    ['nothing', '', 'no cause was given'],
+    ['null', null, 'no cause was given'],
+    ['absent', undefined, 'no cause was given'],
+  ])('that is %s is shown', async (_what, given, shown) => {
+    const cause = /"Cause": "\{% (.*) %\}"/.exec(file)?.[1] ?? '';
+    const expression = jsonata(cause);
+    expression.registerFunction('parse', (text: string) => JSON.parse(text) as unknown);
+    const failure = { Error: 'E', ...(given === undefined ? {} : { Cause: given }) };
+    expect(await expression.evaluate({}, { failure })).toBe(shown);
+  });
+});
+
+describe('outages that the SDK or Lambda names', () => {
+  /** What every Task bears. Step Functions Developer Guide, "Handle Lambda service exceptions"; EC2 and S3, "Error codes". */
+  const borne = [
+    'InternalServerError',
+    'RequestTimeout',
+    'States.Timeout',
+    'Runtime.ExitError',
+    'Lambda.Unknown',
+    'Lambda.ClientExecutionTimeoutException',
+  ];
+
+  test('are borne alike by every Task', () => {
+    const lists = Object.values(definition.States as Record<string, { Retry?: { ErrorEquals: string[] }[] }>)
+      .flatMap(({ Retry = [] }) => Retry.slice(-1))
+      .map(({ ErrorEquals }) => ErrorEquals);
+    expect(lists.length).toBeGreaterThan(9);
+    for (const list of lists) expect(list).toEqual(lists[0]);
+    expect(lists[0]).toEqual(expect.arrayContaining(borne));
+  });
+
+  test('let a build go on', async () => {
+    outages.set(
+      'attach',
+      borne.map((errorType) => ({ errorType, errorMessage: 'gone' })),
+    );
+    expect((await run()).status).toBe('SUCCEEDED');
+  });
+});
+
 describe('throttling', () => {
   test.each([...tasks, 'clean-up:succeeded'])('of %s is borne', async (task) => {
     faults.set(task, [
@@ -417,7 +466,9 @@ describe('a retry that belongs to one state', () => {
 
   test.each([
     ['attach', 'IncorrectState'],
+    ['attach', 'VolumeInUse'],
     ['snapshot', 'VolumeBusy'],
+    ['snapshot', 'SnapshotCreationPerVolumeRateExceeded'],
     ['register', 'InvalidSnapshot.NotFound'],
     ['clean-up:succeeded', 'StillTerminating'],
     ['clean-up:succeeded', 'VolumeInUse'],

@@ -3,6 +3,7 @@ import type { BuildState } from '../../core/build-state.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
 import { rejected } from '../core/caught.ts';
 import { BUILD, imageSpec, launched, plan } from './builds.ts';
+import { awsError } from './fake-account.ts';
 
 type State = Parameters<ReturnType<typeof wait>>[1];
 type Awaited = Parameters<ReturnType<typeof wait>>[0];
@@ -178,6 +179,15 @@ describe('waiting for the worker', () => {
     expect(error.message).toContain('panic: vm_fault\nUptime: 3m');
     expect(fake.time - since).toBe(32_000);
     expect(kept('console.log')).toBe(instance.console);
+  });
+
+  test('bears that the console of an ended worker is refused, and not that of a running one', async () => {
+    await look('worker');
+    fake.failures.set('instances.console', awsError('UnauthorizedOperation'));
+    await expect(look('worker')).rejects.toThrow('UnauthorizedOperation');
+    fake.end(worker.instanceId, '');
+    fake.failures.set('instances.console', awsError('UnauthorizedOperation'));
+    expect((await look('worker')).waiting?.goneFor).toBe(1);
   });
 
   test('says when a worker died before its first phase and printed nothing', async () => {
