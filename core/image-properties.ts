@@ -20,3 +20,12 @@ export const expectedProperties = (spec: Omit<ImageSpec, 'tags'>): Record<string
   'Ebs.DeleteOnTermination': 'true',
   ...(spec.imdsV2Only ? { ImdsSupport: 'v2.0' } : {}),
 });
+
+/** What is not as it was asked for, a line each; empty when all is. */
+export const differences = (
+  wanted: Readonly<Record<string, string>>,
+  found: Readonly<Record<string, string>>,
+): string[] =>
+  Object.entries(wanted)
+    .filter(([key, value]) => found[key] !== value)
+    .map(([key, value]) => `- ${key} is ${found[key] ?? 'absent'}, not ${value}`);

@@ -1,12 +1,12 @@
 import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
-import { digestOf } from '../../core/canonical-json.ts';
 import type { Clock } from '../../core/clock.ts';
-import { FactoryError, isErrorCode, runbookAnchor } from '../../core/errors.ts';
-import { expectedProperties } from '../../core/image-properties.ts';
+import { FactoryError } from '../../core/errors.ts';
+import { differences, expectedProperties } from '../../core/image-properties.ts';
 import { artifactKey } from '../../core/names.ts';
 import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
-import { readWorkerConsole, type WorkerProgress } from '../../core/worker-console.ts';
+import { readWorkerConsole } from '../../core/worker-console.ts';
+import { consoleMark, workerFailure } from '../../core/worker-verdict.ts';
 
 /** What a WaitFor… state waits for. */
 const awaited = z.enum(['worker-running', 'worker', 'snapshot', 'image']);
@@ -47,10 +47,6 @@ const RUNNING_LIMIT = 5 * MINUTE;
 const SNAPSHOT_LIMIT = 120 * MINUTE;
 /** An image is available seconds after RegisterImage. */
 const IMAGE_LIMIT = 15 * MINUTE;
-/** A worker prints progress every 30 s; GetConsoleOutput may lag by some minutes. */
-const SILENCE_LIMIT = 10 * MINUTE;
-/** The console of an ended instance may be posted late (GetConsoleOutput): four polls are half a minute. */
-const GONE_POLLS = 4;
 
 const fail = (
   code: ConstructorParameters<typeof FactoryError>[0],
@@ -123,10 +119,16 @@ export const wait = (dependencies: WaitDependencies) => {
       );
       return { waiting: { ...waiting, ready: true, seen: 'report', seenAt: clock.now() }, report };
     }
-    const seen = look(waiting, lastSeen(progress, text));
-    const failure = report
-      ? reportedFailure(report, progress)
-      : unreportedFailure(seen, instance?.state, instance?.stateReason ?? '', launchedAt, plan, progress);
+    const seen = look(waiting, consoleMark(progress, text));
+    const failure = workerFailure({
+      progress,
+      console: artifactKey(plan.build, 'console.log'),
+      goneFor: seen.goneFor,
+      lastWords: `${instance?.state}: ${instance?.stateReason || 'no reason given'}`,
+      silentFor: clock.now() - seen.seenAt,
+      secondsTaken: (clock.now() - launchedAt) / 1000,
+      secondsAllowed: plan.worker.secondsAllowed,
+    });
     if (failure) {
       // The worker's failure is what the build fails with, also when its console cannot be kept.
       await keep().catch((error: unknown) => {
@@ -135,42 +137,6 @@ export const wait = (dependencies: WaitDependencies) => {
       throw failure;
     }
     return { waiting: { ...seen, goneFor: instance !== undefined && gone ? waiting.goneFor + 1 : 0 } };
-  }
-
-  /** Why to give up on a worker that has not reported; undefined while there is hope. */
-  function unreportedFailure(
-    waiting: Waiting,
-    state: string | undefined,
-    stateReason: string,
-    launchedAt: number,
-    plan: BuildState['plan'],
-    progress: WorkerProgress,
-  ): FactoryError | undefined {
-    const during = `${progress.phase ? `during phase ${progress.phase}` : 'before its first phase'}`;
-    const last = `\nLast console lines:\n${progress.tail.join('\n') || '(none)'}`;
-    const remedy = `read the console log kept in the artifacts bucket under ${artifactKey(plan.build, 'console.log')}.`;
-    if (waiting.goneFor >= GONE_POLLS) {
-      return fail(
-        'WorkerDied',
-        `the worker ended (${state}: ${stateReason || 'no reason given'}) ${during}, without a report${last}`,
-        remedy,
-      );
-    }
-    if (clock.now() - launchedAt > plan.worker.secondsAllowed * 1000) {
-      return fail(
-        'WorkerTimedOut',
-        `the worker has not finished ${plan.worker.secondsAllowed} s after its launch; it is ${during}${last}`,
-        remedy,
-      );
-    }
-    if (clock.now() - waiting.seenAt > SILENCE_LIMIT) {
-      return fail(
-        'WorkerSilent',
-        `the worker has printed nothing for ${SILENCE_LIMIT / MINUTE} minutes; it was ${during}${last}`,
-        remedy,
-      );
-    }
-    return undefined;
   }
 
   async function snapshotCompleted({ snapshot }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
@@ -201,12 +167,12 @@ export const wait = (dependencies: WaitDependencies) => {
       );
     }
     if (found?.state === 'available') {
-      const wanted = expectedProperties({ ...plan.image, snapshotId, rootSizeGiB: plan.rootSizeGiB });
-      const wrong = Object.entries(wanted).filter(([key, value]) => found.properties[key] !== value);
+      const wanted = { ...plan.image, snapshotId, rootSizeGiB: plan.rootSizeGiB };
+      const wrong = differences(expectedProperties(wanted), found.properties);
       if (wrong.length > 0) {
         throw fail(
           'ImageMismatch',
-          `${imageId} is not what was asked for:\n${wrong.map(([key, value]) => `- ${key} is ${found.properties[key] ?? 'absent'}, not ${value}`).join('\n')}`,
+          `${imageId} is not what was asked for:\n${wrong.join('\n')}`,
           'report this: RegisterImage took the request and made something else of it.',
         );
       }
@@ -224,23 +190,6 @@ export const wait = (dependencies: WaitDependencies) => {
 
   return (what: Awaited, state: WaitInput): Promise<WaitOutput> => looks[what](state, begin(state.waiting));
 };
-
-/** The last console line, with a digest of them all: a worker that prints the same line again is not silent. */
-const lastSeen = ({ tail }: WorkerProgress, console: string): string =>
-  `${tail.at(-1) ?? 'nothing'} [${digestOf(console).slice(0, 8)}]`;
-
-function reportedFailure(
-  report: Extract<WorkerProgress['report'], { ok: false }>,
-  progress: WorkerProgress,
-): FactoryError {
-  const code = isErrorCode(report.code) ? report.code : 'WorkerFailed';
-  const error = fail(
-    code,
-    `phase ${report.phase}: ${report.message}${code === report.code ? '' : ` (${report.code})`}\nLast console lines:\n${progress.tail.filter((line) => !line.includes('foundry-report:')).join('\n')}`,
-    report.remedy || `see ${runbookAnchor(code)}.`,
-  );
-  return error;
-}
 
 function required<T>(value: T | undefined, field: string): T {
   if (value !== undefined) return value;
