@@ -27,6 +27,8 @@ export PATH HOME
 rests='1 2 4 8 15 30 60 60 60'
 owner=bootstrap
 reason=
+# What the worker leaves behind its report.
+reported=/nonexistent
 
 power_off() {
 	if [ -n "${FOUNDRY_POWER_OFF:-}" ]; then
@@ -35,11 +37,23 @@ power_off() {
 		return
 	fi
 	# The console must be polled while the instance runs.
-	sleep 60
+	[ -e "${reported}" ] || sleep 60
 	case $(uname -s) in
-	FreeBSD) shutdown -p now ;;
+	FreeBSD)
+		shutdown -p now
+		hold
+		;;
 	*) poweroff ;;
 	esac
+}
+
+# shutdown(8) returns before anything is shut down. rc(8) waits for this script and must not go on meanwhile: services,
+# first-boot updates, their reboot. init(8) ends the sleep; if it does not, halt(8) asks no one.
+hold() {
+	[ -z "${FOUNDRY_POWER_OFF:-}" ] && [ "$(uname -s)" = FreeBSD ] || return 0
+	trap - INT TERM HUP
+	sleep 300
+	halt -p
 }
 
 # give_up(code, message, remedy)
@@ -56,10 +70,12 @@ finish() {
 	trap : INT TERM HUP
 	set +e
 	case ${owner} in
-	worker) ;;
+	worker) hold ;;
 	nobody) power_off ;;
 	bootstrap)
-		(give_up WorkerFailed "the bootstrap, or the worker under it, ended with status ${status}" 'the console lines above tell more')
+		# A worker that has reported may be ended by the very shutdown that it asked for.
+		[ -e "${reported}" ] ||
+			(give_up WorkerFailed "the bootstrap, or the worker under it, ended with status ${status}" 'the console lines above tell more')
 		power_off
 		;;
 	esac
@@ -116,6 +132,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 directory=$(mktemp -d "${TMPDIR:-/var/tmp}/foundry.XXXXXX")
+reported=${directory}/work/state/reported
 get payload "${payload_url}" "${payload_sha256}" "${directory}/payload.tar.gz"
 get job "${job_url}" "${job_sha256}" "${directory}/job"
 mkdir "${directory}/payload"

@@ -59,6 +59,9 @@ job_linger=60
 [ -z "${FOUNDRY_POWER_OFF:-}" ] || job_linger=0
 job_deadline=
 
+# Seconds after which the report is printed once more, if the worker lingers.
+report_again=5
+
 # fail(code, message, remedy): ends the phase, or the main process, with an error of the contract. The first one counts.
 fail() {
 	if [ -z "${state}" ]; then
@@ -257,7 +260,10 @@ _finish() {
 		fi
 	fi
 	# Before the undoing, so that no tool that hangs in it can keep the report back. verify has let go of the disk by now.
-	_report
+	_report_line=$(_report)
+	printf '%s\n' "${_report_line}"
+	# For the bootstrap, which must not report in the place of a worker that has.
+	[ -z "${state}" ] || : >"${state}/reported"
 	_reported=$(date +%s)
 	for _phase in ${phases_begun}; do
 		"${_phase}_undo"
@@ -266,8 +272,12 @@ _finish() {
 		discard "${state}"
 	fi
 	if [ -n "${power_off}" ]; then
-		_left=$((_reported + job_linger - $(date +%s)))
-		[ "${_left}" -le 0 ] || sleep "${_left}" >/dev/null 2>&1
+		# A second time, because the kernel writes its messages to the same console, into the middle of a line too.
+		if [ "${job_linger}" -gt 0 ]; then
+			_linger_until "${report_again}"
+			printf '%s\n' "${_report_line}"
+			_linger_until "${job_linger}"
+		fi
 		if [ -n "${FOUNDRY_POWER_OFF:-}" ]; then
 			set -f
 			${FOUNDRY_POWER_OFF}
@@ -276,6 +286,13 @@ _finish() {
 		fi
 	fi
 	exit "${_status}"
+}
+
+# _linger_until(seconds): waits until so long after the report, at most as long as the job says.
+_linger_until() {
+	[ "$1" -le "${job_linger}" ] || set -- "${job_linger}"
+	_left=$((_reported + $1 - $(date +%s)))
+	[ "${_left}" -le 0 ] || sleep "${_left}" >/dev/null 2>&1
 }
 
 _usage() {

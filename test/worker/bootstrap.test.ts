@@ -48,9 +48,10 @@ interface Boot {
   readonly payloadSha256?: string;
   /** Programs in front of the path. */
   readonly doubles?: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
-async function boot({ shell, url, lines, payloadSha256, doubles = {} }: Boot) {
+async function boot({ shell, url, lines, payloadSha256, doubles = {}, environment = {} }: Boot) {
   const machine = makeMachine(96 * MIB);
   const path = join(machine, 'bin');
   mkdirSync(path);
@@ -74,6 +75,7 @@ async function boot({ shell, url, lines, payloadSha256, doubles = {} }: Boot) {
       TMPDIR: machine,
       FOUNDRY_DEV: join(machine, 'dev'),
       FOUNDRY_POWER_OFF: join(machine, 'power-off'),
+      ...environment,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -91,6 +93,7 @@ async function boot({ shell, url, lines, payloadSha256, doubles = {} }: Boot) {
     text,
     reports,
     poweredOff: existsSync(join(machine, 'powered-off')),
+    machine,
   };
 }
 
@@ -156,6 +159,33 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       const result = await boot({ shell, url, lines: 'x', payloadSha256: sha256(broken), doubles: noSleep });
       expect(result.reports, result.text).toMatchObject([{ ok: false, code: 'PayloadChecksumMismatch' }]);
       expect(result.poweredOff).toBe(true);
+    });
+
+    it('reports nothing in the place of a worker that had reported, and powers off', async () => {
+      const release = await mirrorWith({ 'base.txz': notFound });
+      const lines = `${job([release.url], { linger: 30 }).join('\n')}\n`;
+      const { url } = await mirrorWith({}, { 'payload.tar.gz': payload, job: Buffer.from(lines) });
+      // As long as nothing else sleeps: the wait between the report and its repetition.
+      const sleep = '#!/bin/sh\n[ "$1" != 5 ] || kill -KILL "$PPID"\nexec /bin/sleep "$@"\n';
+      const result = await boot({ shell, url, lines, doubles: { sleep } });
+      expect(result.reports, result.text).toMatchObject([{ ok: false, code: 'SetNotFound' }]);
+      expect(result).toMatchObject({ status: 137, poweredOff: true });
+    });
+
+    it('does not let FreeBSD go on with its boot after shutdown(8) has returned', async () => {
+      const note = (name: string) => `#!/bin/sh\necho "${name} $*" >>"$TMPDIR/calls"\n`;
+      const doubles = {
+        uname: '#!/bin/sh\necho FreeBSD\n',
+        sleep: note('sleep'),
+        shutdown: note('shutdown'),
+        halt: note('halt'),
+        fetch: '#!/bin/sh\necho "fetch: https://s3.example/payload: Forbidden" >&2\nexit 1\n',
+      };
+      const environment = { FOUNDRY_POWER_OFF: '' };
+      const result = await boot({ shell, url: 'https://s3.example', lines: 'x', doubles, environment });
+      expect(result.reports, result.text).toMatchObject([{ code: 'PayloadUnavailable' }]);
+      const calls = readFileSync(join(result.machine, 'calls'), 'utf8').trim().split('\n');
+      expect(calls.slice(-4)).toEqual(['sleep 60', 'shutdown -p now', 'sleep 300', 'halt -p']);
     });
 
     it('reports and powers off in the place of a worker that was killed', async () => {

@@ -34,6 +34,16 @@ afterAll(() => {
 });
 
 describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under $name', ({ shell }) => {
+  it('prints the report a second time while it lingers', async () => {
+    const began = Date.now();
+    const result = await runWorker({ shell, lines: job([down], { filesystem: 'zfs', linger: 2 }) });
+    const reports = result.console.match(/^foundry-report: .*$/gm);
+    expect(reports, result.console).toHaveLength(2);
+    expect(reports?.[0]).toBe(reports?.[1]);
+    expect(Date.now() - began).toBeGreaterThan(1500);
+    expectFailure(result, 'preflight', 'UnsupportedOnPlatform');
+  });
+
   describe('the set itself', () => {
     it('is ExtractFailed when the MANIFEST counts other entries', async () => {
       const mirror = await mirrorWith();

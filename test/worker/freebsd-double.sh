@@ -58,7 +58,15 @@ mdconfig)
 		ln -s "$(after -f "$@")" "$FREEBSD_DEVICES/md0"
 		echo md0
 		;;
-	-d) rm "$FREEBSD_DEVICES/md0" ;;
+	-d)
+		# Somebody may have it open for a moment.
+		if [ -e "$FREEBSD_DEVICES/busy" ]; then
+			rm "$FREEBSD_DEVICES/busy"
+			echo 'mdconfig: ioctl(/dev/mdctl): Device busy' >&2
+			exit 1
+		fi
+		rm "$FREEBSD_DEVICES/md0"
+		;;
 	esac
 	;;
 gpart)
@@ -81,10 +89,30 @@ gpart)
 	esac
 	;;
 makefs)
+	# What it is told to say: mkfs_msdos fails, and makefs does not.
+	if [ -n "${FREEBSD_MAKEFS:-}" ]; then
+		printf '%s\n' "$FREEBSD_MAKEFS" "Creating \`$before_last'"
+		exit 0
+	fi
 	# Not a file system, but as sparse as one.
 	truncate -s "$(after -s "$@")" "$before_last"
 	(cd "$last" && find . | sort | sha256sum) | dd of="$before_last" bs=65536 seek=1 conv=notrunc status=none
 	printf 'the end' | dd of="$before_last" bs=1048576 seek=30 conv=notrunc status=none
+	printf "Image \`%s' complete\n" "$before_last"
+	;;
+df)
+	case $1 in
+	-T) printf 'Filesystem Type 1K-blocks\n/dev/gpt/rootfs %s 9\n' "${FREEBSD_FILE_SYSTEM:-ufs}" ;;
+	*) exec df "$@" ;;
+	esac
+	;;
+xz)
+	[ -z "${FREEBSD_XZ:-}" ] || [ "$1" != -dc ] || {
+		"$name" "$@" | head -c 4096
+		echo "$FREEBSD_XZ" >&2
+		exit 1
+	}
+	exec "$name" "$@"
 	;;
 tar)
 	case " $* " in
@@ -111,7 +139,7 @@ fetch)
 	;;
 sha256) sha256sum | cut -d ' ' -f 1 ;;
 b64decode) base64 -d ;;
-chflags | chown) ;;
+chflags | chown | zpool) ;;
 shutdown) : >"$FREEBSD_DEVICES/powered-off" ;;
 date)
 	case "$*" in

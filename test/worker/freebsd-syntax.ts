@@ -38,6 +38,16 @@ const table: Readonly<Record<string, Syntax>> = {
   sysctl: { section: 'sysctl(8)', flags: 'bdehiJlNnoqTtWxaAX', valued: 'BfFj', operands: some },
   diskinfo: { section: 'diskinfo(8)', flags: 'cilpsStvwx', operands: some },
   geom: { section: 'geom(8)', operands: [2, 99] },
+  devctl: {
+    section: 'devctl(8)',
+    operands: [2, 2],
+    judge: (_options, [verb]) => (verb === 'rescan' ? undefined : `no verb ${verb}`),
+  },
+  zpool: {
+    section: 'zpool-sync(8)',
+    operands: [1, 99],
+    judge: (_options, [verb]) => (verb === 'sync' ? undefined : `no verb ${verb}`),
+  },
   mdconfig: {
     section: 'mdconfig(8)',
     flags: 'adnlvrc',

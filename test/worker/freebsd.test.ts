@@ -31,7 +31,7 @@ const here = join(root, 'test/worker');
 const reference = join(root, '../shared/reference/freebsd-13.2');
 
 const tools =
-  'uname id sysctl diskinfo geom mdconfig gpart makefs tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz'.split(
+  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz'.split(
     ' ',
   );
 /** Found on Linux, not on FreeBSD 13.2, or not with the same options. */
@@ -91,11 +91,12 @@ async function build(
   mirrorUrls: readonly string[],
   freebsd = makeFreebsd(),
   powerOff = true,
+  environment: Readonly<Record<string, string>> = {},
 ) {
   const result = await runWorker({
     shell,
     path: freebsd.path,
-    environment: freebsd.environment,
+    environment: { ...freebsd.environment, ...environment },
     diskSize: 0,
     powerOff,
     lines: job(mirrorUrls),
@@ -114,7 +115,7 @@ async function build(
 /** The calls that tell what happens to disk and tree, in order, with what differs between runs replaced. */
 function story(calls: readonly Call[], result: WorkerResult, url: string): string {
   const told = new Set(
-    'sysctl mdconfig diskinfo geom gpart makefs tar fetch b64decode chown chmod touch chflags shutdown cp'.split(
+    'sysctl mdconfig diskinfo geom gpart makefs zpool tar fetch b64decode chown chmod touch chflags shutdown cp'.split(
       ' ',
     ),
   );
@@ -161,6 +162,10 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         .map((call) => ({ call: [call.name, ...call.words].join(' '), wrong: judge(call) }))
         .filter(({ wrong }) => wrong !== undefined);
       expect(wrong).toEqual([]);
+      // Not in the story: which of the two ends of a pipe starts first is chance.
+      expect(
+        built.freebsd.calls().filter(({ name, words }) => name === 'xz' && words[0] === '-dc'),
+      ).toHaveLength(2);
       expect(new Set(built.freebsd.calls().map(({ name }) => name)).size).toBeGreaterThan(25);
     });
 
@@ -219,6 +224,49 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(poweredOff).toBe(true);
     });
 
+    it('tries again while the memory disk is busy', async () => {
+      const busy = await mirrorWith();
+      const freebsd = makeFreebsd();
+      writeFileSync(join(freebsd.devices, 'busy'), '');
+      const { result } = await build(shell, [busy.url], freebsd);
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(
+        freebsd.calls().filter(({ name, words }) => name === 'mdconfig' && words[0] === '-d'),
+      ).toHaveLength(2);
+    });
+
+    it('does not believe a makefs that ends well and has made nothing', async () => {
+      const mirror = await mirrorWith();
+      const said = 'makefs: 1 clusters too few clusters for FAT32, need 65525';
+      const { result } = await build(shell, [mirror.url], makeFreebsd(), true, { FREEBSD_MAKEFS: said });
+      expect(result.report, result.console).toMatchObject({ code: 'FilesystemFailed' });
+      expect(result.report.message).toBe(`the ESP: ${said}`);
+    });
+
+    it('notices an archive that cannot be decompressed to its end', async () => {
+      const mirror = await mirrorWith();
+      const { result } = await build(shell, [mirror.url], makeFreebsd(), true, {
+        FREEBSD_XZ: 'xz: 1.txz: Compressed data is corrupt',
+      });
+      expect(result.report, result.console).toMatchObject({ code: 'ExtractFailed' });
+      expect(result.report.message).toContain('Compressed data is corrupt');
+    });
+
+    it('has ZFS write the images before it asks for their holes', async () => {
+      const mirror = await mirrorWith();
+      const { freebsd, result } = await build(shell, [mirror.url], makeFreebsd(), true, {
+        FREEBSD_FILE_SYSTEM: 'zfs',
+      });
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      const order = freebsd
+        .calls()
+        .filter(
+          ({ name, words }) => name === 'makefs' || name === 'zpool' || (name === 'tar' && words[0] !== '-x'),
+        )
+        .map(({ name }) => name);
+      expect(order).toEqual(['makefs', 'zpool', 'makefs', 'zpool', 'tar', 'tar']);
+    });
+
     it('destroys a table that was there before', async () => {
       const again = await mirrorWith();
       const freebsd = makeFreebsd();
@@ -275,6 +323,53 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         },
       );
       expect(found.stdout).toBe('/dev/nda1\n');
+    });
+
+    it('gives whoever looks into a disk that has just appeared a moment', () => {
+      const [command, ...rest] = shell;
+      const folder = mkdtempSync(join(tmpdir(), 'worker-preflight-'));
+      scratch.push(folder);
+      const preflight = (useUntil: number) =>
+        spawnSync(
+          command,
+          [
+            ...rest,
+            '-c',
+            `set -eu; volume=${volume}; state=$2; job_disk_size=1
+            fail() { printf '%s\n' "$1"; exit 1; }
+            platform_find_disk() { echo /dev/nda1; }
+            platform_disk_use() { echo x >>"$state/uses"; [ "$(grep -c x "$state/uses")" -ge ${useUntil} ] || echo 'open as r1w0e0'; }
+            platform_disk_size() { echo 1; }
+            platform_acquire() { echo "$1"; }
+            . "$1/phases/10-preflight.sh"; preflight_use_seconds=2; _preflight_disk`,
+            'sh',
+            join(root, 'worker'),
+            folder,
+          ],
+          { encoding: 'utf8' },
+        );
+      expect(preflight(3)).toMatchObject({ status: 0, stdout: '' });
+      expect(preflight(1000)).toMatchObject({ status: 1, stdout: 'WriteFailed\n' });
+    });
+
+    it('asks for a rescan while the disk does not appear', () => {
+      const [command, ...rest] = shell;
+      const found = spawnSync(
+        command,
+        [
+          ...rest,
+          '-c',
+          `set -eu; volume=${volume}; state=/nonexistent; rescans=0
+          fail() { printf '%s after %s rescans\n' "$1" "$rescans"; exit 1; }
+          platform_find_disk() { :; }
+          platform_rescan() { rescans=$((rescans + 1)); }
+          . "$1/phases/10-preflight.sh"; preflight_disk_seconds=2 preflight_rescan_seconds=1; _preflight_disk`,
+          'sh',
+          join(root, 'worker'),
+        ],
+        { encoding: 'utf8' },
+      );
+      expect(found.stdout).toMatch(/^TargetDiskMissing after [12] rescans\n$/);
     });
 
     it('knows a disk in use by its open counts', () => {

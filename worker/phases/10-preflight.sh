@@ -3,6 +3,12 @@
 # How long the target may take to appear: it is attached after the worker has reached "running".
 preflight_disk_seconds=300
 
+# Seconds after which the machine is asked to look for new disks itself, again and again.
+preflight_rescan_seconds=15
+
+# How long a disk may be open: the kernel and its helpers look into one that has just appeared.
+preflight_use_seconds=5
+
 preflight_check() { :; }
 
 preflight_run() {
@@ -30,6 +36,7 @@ need_tool() {
 
 _preflight_disk() {
 	_preflight_began=$(date +%s)
+	_preflight_rescan=$((_preflight_began + preflight_rescan_seconds))
 	while :; do
 		disk=$(platform_find_disk)
 		[ -z "${disk}" ] || break
@@ -37,10 +44,19 @@ _preflight_disk() {
 			fail TargetDiskMissing "no disk of volume ${volume} appeared within ${preflight_disk_seconds} seconds" \
 				'the volume must be attached to this instance; only NVMe disks (Nitro instance types) tell their volume id'
 		fi
+		if [ "$(date +%s)" -ge "${_preflight_rescan}" ]; then
+			platform_rescan
+			_preflight_rescan=$(($(date +%s) + preflight_rescan_seconds))
+		fi
 		# Fractions are beyond POSIX, but sleep(1) takes them on FreeBSD and on Linux.
 		sleep 0.2
 	done
-	_preflight_use=$(platform_disk_use "${disk}")
+	_preflight_began=$(date +%s)
+	while :; do
+		_preflight_use=$(platform_disk_use "${disk}")
+		[ -n "${_preflight_use}" ] && [ $(($(date +%s) - _preflight_began)) -lt "${preflight_use_seconds}" ] || break
+		sleep 0.2
+	done
 	if [ -n "${_preflight_use}" ]; then
 		fail WriteFailed "the disk ${disk} of volume ${volume} is in use: ${_preflight_use}" \
 			'the target must be a volume of its own; nothing was written'

@@ -16,7 +16,7 @@ platform_check() {
 	if [ "$(sysctl -n kern.securelevel)" -gt 0 ]; then
 		fail UnsupportedOnPlatform 'kern.securelevel is over 0' 'start the worker from an image that does not raise it'
 	fi
-	for _tool in tar makefs gpart geom diskinfo mdconfig fetch sha256 b64decode fold chflags realpath pgrep; do
+	for _tool in tar xz makefs gpart geom diskinfo mdconfig fetch sha256 b64decode fold chflags realpath pgrep; do
 		need_tool "${_tool}"
 	done
 }
@@ -29,7 +29,8 @@ platform_tar() {
 # without its dash. On Xen instance types a disk tells nothing.
 platform_find_disk() {
 	if [ -e "${dev}/aws/disk/ebs/${volume}" ]; then
-		realpath "${dev}/aws/disk/ebs/${volume}"
+		# devd(8) may be just replacing the link: the caller asks again.
+		realpath -q "${dev}/aws/disk/ebs/${volume}" || :
 		return 0
 	fi
 	for _disk in $(sysctl -n kern.disks); do
@@ -38,6 +39,12 @@ platform_find_disk() {
 			return 0
 		fi
 	done
+}
+
+# On Nitro the kernel hears of a new disk by ACPI and rescans its bus (acpi_pci(4)); on Graviton not before 2025. devctl(8)
+# asks for the same rescan. It is no error where there is no such bus.
+platform_rescan() {
+	devctl rescan pci0 >/dev/null 2>&1 || :
 }
 
 # Open counts of the disk itself: a mounted partition, a swap device and a member of a pool all show in them, by whatever
@@ -74,7 +81,13 @@ platform_acquire() {
 platform_release() {
 	[ -s "${state}/md.owned" ] || return 0
 	read -r _md <"${state}/md.owned"
-	mdconfig -d -u "${_md:?}"
+	# EBUSY while anybody has it open, which after the last close may be GEOM or devd(8) for a moment (md(4), geom(4)).
+	_md_tries=1
+	until mdconfig -d -u "${_md:?}"; do
+		[ "${_md_tries}" -lt 25 ] || return 1
+		_md_tries=$((_md_tries + 1))
+		sleep 0.2
+	done
 	: >"${state}/md.owned"
 }
 
@@ -120,9 +133,24 @@ platform_fetch_verdict() {
 	_fetch_said=${_fetch_said##*: }
 }
 
-# --numeric-owner: the archive's numbers, not what their names stand for on this machine.
+# --numeric-owner: the archive's numbers, not what their names stand for on this machine. tar(1) would decompress in its own
+# single thread, between two files; xz(1) does it beside it, in two threads from 5.4 on (13.2 has that) where the archive has
+# several blocks, which FreeBSD's have. sh has no pipefail: each member tells its own status.
 platform_extract() {
-	LC_ALL=C.UTF-8 tar -x -v -p --numeric-owner -C "${tree}" -f "$1" 2>"${state}/extract.list" || extract_failed extraction
+	rm -f "${state:?}"/extract.failed.*
+	{
+		xz -dc -T2 -- "$1" 2>"${state}/extract.xz" || : >"${state}/extract.failed.xz"
+	} | {
+		LC_ALL=C.UTF-8 tar -x -v -p --numeric-owner -C "${tree}" -f - 2>"${state}/extract.list" ||
+			: >"${state}/extract.failed.extraction"
+		# tar stops at the end mark, the archive goes on with padding: xz must not find the pipe closed.
+		cat >/dev/null
+	}
+	for _extract_failed in xz extraction; do
+		[ -e "${state}/extract.failed.${_extract_failed}" ] || continue
+		cat "${state}/extract.xz" >>"${state}/extract.list"
+		extract_failed "${_extract_failed}"
+	done
 }
 
 platform_made() {
@@ -137,10 +165,28 @@ platform_unlock() {
 	fi
 }
 
-platform_make_root() {
-	makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}" >"${state}/makefs.log" 2>&1 && return 0
+# _makefs(argument...): makefs -t msdos exits with 0 when it could not format the image (usr.sbin/makefs/msdos.c returns),
+# so what counts is its last word; ffs has the same. Sets ${_make_said} to what is wrong, or to nothing. Errors are not
+# buffered, so they stand above what it had said before them.
+_makefs() {
+	_make_said=
+	if makefs "$@" >"${state}/makefs.log" 2>&1 && grep -q '^Image .* complete$' "${state}/makefs.log"; then
+		# ZFS may tell holes wrongly in a file that is not on the disk yet (OpenZFS issue 15526, in 13.2 and 14.0), and holes
+		# are not copied (extents.sh). On UFS a block is allocated when it is written.
+		case $(df -T "${images}" | awk 'NR == 2 { print $2 }') in
+		zfs) zpool sync ;;
+		esac
+		return 0
+	fi
 	cat "${state}/makefs.log" >&2
-	_make_said=$(tail -n 1 "${state}/makefs.log")
+	_make_said=$(grep '^makefs: ' "${state}/makefs.log" | tail -n 1) || :
+	_make_said=${_make_said:-$(tail -n 1 "${state}/makefs.log")}
+	_make_said=${_make_said:-makefs said nothing}
+}
+
+platform_make_root() {
+	_makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}"
+	[ -n "${_make_said}" ] || return 0
 	case ${_make_said} in
 	*'larger than the maxsize'*)
 		fail VolumeTooSmall "the release does not fit into the root file system: ${_make_said}" 'choose a larger root volume'
@@ -153,9 +199,11 @@ platform_make_root() {
 platform_make_esp() {
 	mkdir -p "${images}/esp/EFI/BOOT"
 	cp "$3" "${images}/esp/EFI/BOOT/$4"
-	makefs -t msdos -T "${job_timestamp}" -o fat_type=32 -o sectors_per_cluster=1 -o volume_label=EFISYS \
-		-o volume_id="$((0x$(printf '%.8s' "${job_filesystem_id}")))" -s "$2" "$1" "${images}/esp" >"${state}/makefs.log" 2>&1 && return 0
-	filesystem_failed "the ESP: $(tail -n 1 "${state}/makefs.log")"
+	# -T before -o: it is read while the options are (msdos_parse_opts).
+	_makefs -t msdos -T "${job_timestamp}" -o fat_type=32 -o sectors_per_cluster=1 -o volume_label=EFISYS \
+		-o volume_id="$((0x$(printf '%.8s' "${job_filesystem_id}")))" -s "$2" "$1" "${images}/esp"
+	[ -z "${_make_said}" ] ||
+		filesystem_failed "the ESP: ${_make_said}"
 }
 
 # What gpart prints ("nda1p1 added") is not the console's business.
@@ -181,7 +229,8 @@ platform_partition() {
 	fi
 }
 
-# GEOM gives each partition a device of its own; writing to the disk under it is refused.
+# GEOM gives each partition a device of its own; writing to the disk under it is refused. The device is there when gpart
+# returns: a thread that has posted GEOM events waits for them on its way out of the kernel (g_waitidle, sys/geom/geom_event.c).
 platform_partition_at() {
 	target_device=${disk}p$1
 	target_start=0
@@ -210,6 +259,8 @@ platform_discard_tree() {
 	discard "${tree}"
 }
 
+# Returns at once (shutdown(8) goes on in a child of its own) and works while rc(8) is still running: init(8) then skips
+# rc.shutdown, ends all processes and powers off. The bootstrap keeps rc waiting meanwhile.
 platform_power_off() {
 	shutdown -p now
 }

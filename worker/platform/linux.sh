@@ -43,6 +43,8 @@ platform_find_disk() {
 	done
 }
 
+platform_rescan() { :; }
+
 platform_disk_use() {
 	[ -b "$1" ] || return 0
 	# The disk, its partitions and what is stacked on them.
