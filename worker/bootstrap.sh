@@ -48,11 +48,12 @@ power_off() {
 }
 
 # shutdown(8) returns before anything is shut down. rc(8) waits for this script and must not go on meanwhile: services,
-# first-boot updates, their reboot. init(8) ends the sleep; if it does not, halt(8) asks no one.
+# first-boot updates, their reboot. init(8) ends the sleep; it can miss the signal if it comes while a child is being collected
+# (run_script, sbin/init/init.c, of 13 and 14), but halt(8) needs no init.
 hold() {
 	[ -z "${FOUNDRY_POWER_OFF:-}" ] && [ "$(uname -s)" = FreeBSD ] || return 0
 	trap - INT TERM HUP
-	sleep 300
+	sleep 60
 	halt -p
 }
 

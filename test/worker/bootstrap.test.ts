@@ -185,7 +185,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       const result = await boot({ shell, url: 'https://s3.example', lines: 'x', doubles, environment });
       expect(result.reports, result.text).toMatchObject([{ code: 'PayloadUnavailable' }]);
       const calls = readFileSync(join(result.machine, 'calls'), 'utf8').trim().split('\n');
-      expect(calls.slice(-4)).toEqual(['sleep 60', 'shutdown -p now', 'sleep 300', 'halt -p']);
+      expect(calls.slice(-4)).toEqual(['sleep 60', 'shutdown -p now', 'sleep 60', 'halt -p']);
     });
 
     it('reports and powers off in the place of a worker that was killed', async () => {
