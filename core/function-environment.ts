@@ -41,6 +41,10 @@ export const functionEnvironment = {
 
 export type FunctionName = keyof typeof functionEnvironment;
 
+/** clean-up → CleanUp: a function is called like its states. */
+export const pascalCase = (name: string): string =>
+  name.replaceAll(/(^|-)([a-z])/g, (_whole, _dash, letter: string) => letter.toUpperCase());
+
 /** What must be set for a function: name to text. */
 export type EnvironmentOf<Name extends FunctionName> = {
   [Variable in keyof z.input<(typeof functionEnvironment)[Name]>]: string;

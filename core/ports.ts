@@ -116,7 +116,7 @@ export interface Images {
   /** Own images of that exact name. */
   findByName(name: string): Promise<Image[]>;
   findByBuild(build: string): Promise<Image[]>;
-  /** Root device name of any image this account may launch; undefined when there is no such image. */
+  /** Whether there is such an image, its own or another's, and this account may launch it. */
   launchable(imageId: string): Promise<boolean>;
   /** No error when it is gone. */
   deregister(imageId: string): Promise<void>;

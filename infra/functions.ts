@@ -5,7 +5,7 @@ import { Architecture, Code, Function as LambdaFunction, Runtime } from 'aws-cdk
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import type { EnvironmentOf, FunctionName } from '../core/function-environment.ts';
+import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import { acknowledgeWildcards, grantsOf } from './grants.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -32,10 +32,6 @@ export interface FunctionsProps {
   readonly network: WorkerNetwork;
   readonly settings: FoundrySettings;
 }
-
-/** clean-up → CleanUp: a function is called like its states. */
-export const pascalCase = (name: string): string =>
-  name.replaceAll(/(^|-)([a-z])/g, (_whole, _dash, letter: string) => letter.toUpperCase());
 
 type Environments = { readonly [Name in FunctionName]: EnvironmentOf<Name> };
 

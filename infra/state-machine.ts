@@ -6,8 +6,8 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { FunctionName } from '../core/function-environment.ts';
+import { pascalCase } from '../core/function-environment.ts';
 import { acknowledge } from './acknowledge.ts';
-import { pascalCase } from './functions.ts';
 
 const definition = fileURLToPath(new URL('../statemachines/build-image.asl.json', import.meta.url));
 

@@ -7,7 +7,12 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
-import { type EnvironmentOf, type FunctionName, functionEnvironment } from '../core/function-environment.ts';
+import {
+  type EnvironmentOf,
+  type FunctionName,
+  functionEnvironment,
+  pascalCase,
+} from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
 
 /** What CDK does on AWS, done on the local cloud: the same bundles, the same state machine file, the same variables. */
@@ -109,8 +114,7 @@ async function findNetwork(ec2: EC2Client) {
 }
 
 /** `clean-up` fills `${CleanUpFunctionArn}`. */
-export const substitutionOf = (functionName: string): string =>
-  `${functionName.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase())}FunctionArn`;
+const substitutionOf = (functionName: string): string => `${pascalCase(functionName)}FunctionArn`;
 
 async function createStateMachine(
   sfn: SFNClient,

@@ -13,6 +13,7 @@ import { type Cloud, startCloud } from './cloud.ts';
 import { makeDemoRelease } from './demo-release/make.ts';
 import { startMirror } from './demo-release/serve.ts';
 import { deploy } from './deploy.ts';
+import { snapshotPath } from './ec2/disks.ts';
 import { followBuild } from './follow-build.ts';
 import { StateDirectoryInUse } from './state-directory.ts';
 
@@ -107,7 +108,7 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
   await mkdir(out, { recursive: true });
   const raw = `${out}/${recipe.name}.raw`;
   // As sparse as it can be: the copy is for looking at and for `dd`, where a hole reads as zeroes.
-  await run('cp', ['--reflink=auto', '--sparse=auto', `${state}/snapshots/${result.snapshotId}.raw`, raw]);
+  await run('cp', ['--reflink=auto', '--sparse=auto', snapshotPath(state, result.snapshotId), raw]);
   const { size, blocks } = await stat(raw);
   const seconds = (performance.now() - started) / 1000;
   console.log(

@@ -3,7 +3,7 @@
  * @see https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
  */
 
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Json } from './definition.ts';
 import { Ended, StatesError } from './errors.ts';
 import { HISTORY_EVENTS } from './limits.ts';

@@ -4,9 +4,9 @@
  * @see https://states-language.net/spec.html
  */
 
+import { type Clock, rejectOnAbort } from '../clock.ts';
 import { findCatcher, leaveByCatch } from './catch.ts';
 import { choice } from './choice.ts';
-import { type Clock, rejectOnAbort } from './clock.ts';
 import type { Definition, Json, JsonObject, State, StateContainer } from './definition.ts';
 import { Ended, QueryEvaluationError, StatesError, UnsupportedAsl } from './errors.ts';
 import { fail } from './fail.ts';

@@ -6,7 +6,7 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import jsonata from 'jsonata';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Json, JsonObject } from './definition.ts';
 import { QueryEvaluationError } from './errors.ts';
 

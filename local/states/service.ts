@@ -5,7 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Definition, Json, JsonObject } from './definition.ts';
 import { StatesError, serviceError } from './errors.ts';
 import { History, type HistoryEvent } from './history.ts';

@@ -1,4 +1,4 @@
-import { rejectOnAbort } from './clock.ts';
+import { rejectOnAbort } from '../clock.ts';
 import type { Json, JsonObject, TaskState } from './definition.ts';
 import { Ended, StatesError, UnsupportedAsl } from './errors.ts';
 import { dataOf } from './history.ts';

@@ -1,6 +1,6 @@
 /** What the files of the state types share: the run, a line of execution in it, and one visit to a state. */
 
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Json, JsonObject, Leaving, State, StateContainer } from './definition.ts';
 import { QueryEvaluationError } from './errors.ts';
 import { type Cursor, dataOf, type History } from './history.ts';

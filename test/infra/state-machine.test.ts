@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import validate from 'asl-validator';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FunctionName } from '../../core/function-environment.ts';
-import { pascalCase } from '../../infra/functions.ts';
+import { pascalCase } from '../../core/function-environment.ts';
 import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 
 const root = new URL('../../', import.meta.url);

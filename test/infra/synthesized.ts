@@ -1,10 +1,9 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FunctionName, functionEnvironment } from '../../core/function-environment.ts';
+import { type FunctionName, functionEnvironment, pascalCase } from '../../core/function-environment.ts';
 import { foundryApp } from '../../infra/foundry-app.ts';
 import type { FoundryStack } from '../../infra/foundry-stack.ts';
-import { pascalCase } from '../../infra/functions.ts';
 
 export const functionNames = Object.keys(functionEnvironment) as FunctionName[];
 

@@ -1,7 +1,7 @@
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { systemClock } from '../../../local/states/clock.ts';
+import { systemClock } from '../../../local/clock.ts';
 import { call, only, stage, temporaryDirectory } from './stage.ts';
 
 const journal = (root: string): string => {

@@ -20,7 +20,7 @@ import {
   UpdateStateMachineCommand,
 } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../../local/states/clock.ts';
+import { systemClock } from '../../../local/clock.ts';
 import type { StatusChange } from '../../../local/states/service.ts';
 import { call, only, ROLE, type Stage, stage } from './stage.ts';
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import type { Clock } from '../../../local/states/clock.ts';
+import type { Clock } from '../../../local/clock.ts';
 import type { InvokeResult } from '../../../local/states/integrations.ts';
 import { createStates, type States, type StatesOptions } from '../../../local/states/service.ts';
 import { VirtualClock } from './virtual-clock.ts';

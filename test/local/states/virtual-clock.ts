@@ -1,4 +1,4 @@
-import type { Clock } from '../../../local/states/clock.ts';
+import type { Clock } from '../../../local/clock.ts';
 
 interface Timer {
   at: number;

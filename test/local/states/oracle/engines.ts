@@ -16,7 +16,7 @@ import {
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import jsonata from 'jsonata';
-import { systemClock } from '../../../../local/states/clock.ts';
+import { systemClock } from '../../../../local/clock.ts';
 import { ROLE, stage, Troupe } from '../stage.ts';
 import type { OracleCase } from './cases.ts';
 
