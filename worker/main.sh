@@ -24,18 +24,20 @@ worker=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 . "${worker}/console.sh"
 . "${worker}/job.sh"
 . "${worker}/extents.sh"
+. "${worker}/accounts.sh"
 . "${worker}/phases/10-preflight.sh"
 . "${worker}/phases/20-fetch.sh"
 . "${worker}/phases/30-extract.sh"
-. "${worker}/phases/40-configure.sh"
-. "${worker}/phases/50-packages.sh"
+. "${worker}/phases/40-packages.sh"
+. "${worker}/phases/50-configure.sh"
 . "${worker}/phases/60-customise.sh"
 . "${worker}/phases/70-seal.sh"
+. "${worker}/phases/75-inventory.sh"
 . "${worker}/phases/80-filesystem.sh"
 . "${worker}/phases/90-write.sh"
 . "${worker}/phases/95-verify.sh"
 
-phases='preflight fetch extract configure packages customise seal filesystem write verify'
+phases='preflight fetch extract packages configure customise seal inventory filesystem write verify'
 
 # Seconds between two progress lines of a phase; the contract asks for one at least every 30.
 progress_every=10

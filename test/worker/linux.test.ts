@@ -47,7 +47,7 @@ function bytesAt(path: string, offset: number, length: number): Buffer {
   return data;
 }
 
-const PHASES = 'preflight fetch extract configure packages customise seal filesystem write verify'.split(' ');
+const PHASES = 'preflight fetch extract packages configure customise seal inventory filesystem write verify'.split(' ');
 const ESP = 2 * MIB;
 const ROOT = 36 * MIB;
 

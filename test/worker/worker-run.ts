@@ -293,7 +293,7 @@ export function shellPiece(
   state: string,
 ): { command: string; argv: string[] } {
   const prelude = `set -eu; LC_ALL=C; export LC_ALL; worker='${join(root, 'worker')}'; state='${state}'; tree='${state}/tree'; phases=; job_build=unknown; job_linger=0; job_deadline=
-. "$worker/console.sh"; . "$worker/job.sh"; . "$worker/extents.sh"; . "$worker/phases/40-configure.sh"; . "$worker/platform/linux.sh"
+. "$worker/console.sh"; . "$worker/job.sh"; . "$worker/extents.sh"; . "$worker/phases/50-configure.sh"; . "$worker/platform/linux.sh"
 phase_bytes() { :; }
 fail() { printf '%s\\n%s\\n' "$1" "$2"; exit 1; }
 `;

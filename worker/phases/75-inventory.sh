@@ -1,0 +1,7 @@
+# inventory: nothing yet.
+
+inventory_check() { :; }
+
+inventory_run() { :; }
+
+inventory_undo() { :; }
