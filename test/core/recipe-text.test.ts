@@ -98,3 +98,20 @@ describe('the text of a recipe', () => {
     );
   });
 });
+
+describe('merge keys', () => {
+  test('bring the keys of another map, and keep what stands beside them', () => {
+    const text = 'a: &a {x: 1, y: 2}\nb: &b {z: 3}\nc: {<<: [*a, *b], y: 4}\n';
+    expect(readRecipeText(text, 'x')).toMatchObject({ c: { x: 1, y: 4, z: 3 } });
+  });
+
+  test('of something that is no map are refused', () => {
+    expect(refusal('a: &a 5\nb: {<<: *a}\n')).toContain('<< must name a map');
+  });
+
+  test('do not reach a prototype', () => {
+    const value = readRecipeText('a: &a {__proto__: {polluted: 1}}\nb: {<<: *a}\n', 'x') as { b: object };
+    expect(Object.keys(value.b)).toEqual(['__proto__']);
+    expect('polluted' in value.b).toBe(false);
+  });
+});
