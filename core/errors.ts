@@ -158,6 +158,58 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The recipe asks for something that this kind of worker cannot do.',
   },
+  SourceUnavailable: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A file or set that the recipe names by url or s3 could not be fetched as it was pinned.',
+  },
+  RepositoryUnavailable: {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'A package repository does not answer or has no catalogue.',
+  },
+  RepositoryUntrusted: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The catalogue of a package repository is not signed by a key that is trusted.',
+  },
+  PackageNotFound: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A package is in none of the repositories.',
+  },
+  PackageConflict: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'Two packages cannot be installed together.',
+  },
+  PackageChecksumMismatch: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A package is not the one that its repository lists.',
+  },
+  PackageScriptsUnsupported: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A package has scripts that only FreeBSD can run, and this worker is Linux.',
+  },
+  PackageFailed: { owner: 'worker', retryable: false, meaning: 'Packages could not be installed.' },
+  UpdateFailed: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'Security updates could not be installed into the image.',
+  },
+  ScriptFailed: { owner: 'caller', retryable: false, meaning: 'A script of the recipe ended with an error.' },
+  AccountInvalid: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A user or group of the recipe does not fit those that are there.',
+  },
+  UploadFailed: {
+    owner: 'worker',
+    retryable: false,
+    meaning: 'The worker could not store the manifest or the SBOM.',
+  },
   WorkerInterrupted: { owner: 'worker', retryable: false, meaning: 'The worker was told to stop.' },
   WorkerFailed: {
     owner: 'worker',

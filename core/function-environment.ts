@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { FactoryError } from './errors.ts';
+import { workerPlatforms } from './platform-limits.ts';
 
 /** A comma-separated list without empty members. */
 const list = z.pipe(
@@ -20,6 +21,8 @@ export const functionEnvironment = {
     WORKER_IMAGE_PARAMETER: z.string().check(z.startsWith('/')),
     WORKER_INSTANCE_TYPES_AMD64: list,
     WORKER_INSTANCE_TYPES_ARM64: list,
+    /** What that AMI runs. */
+    WORKER_PLATFORM: z.enum(workerPlatforms),
     /** Seconds from launch to report. */
     WORKER_SECONDS: z.pipe(z.pipe(z.string(), z.transform(Number)), z.int().check(z.positive())),
   }),

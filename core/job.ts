@@ -1,28 +1,28 @@
-import type { Partition } from './disk-layout.ts';
-import type { ReleaseSet } from './manifest.ts';
-import type { SystemFile } from './system-files.ts';
+import { datasets, ZFS_POOL, ZFS_ROOT } from './disk-layout.ts';
+import type { FileSource } from './image-parts.ts';
+import { contentId } from './names.ts';
+import type { ResolvedBuild } from './resolve-build.ts';
+import { osVersion, packageAbi, type Repository } from './system-files/package-repositories.ts';
 
-/** What the worker is told to do: docs/architecture.md, "Contract: worker". */
-export interface Job {
+/** Version of the job's language, and of the bytes that a worker makes of it: raise it when either changes. */
+export const JOB_VERSION = 2;
+
+/** What a job says beside the build itself. */
+export interface JobFrame {
   readonly build: string;
   /** Epoch seconds after which the worker gives up. */
   readonly deadline: number;
   /** Seconds between the report and power-off, so that a poll of the live console sees the report. */
   readonly linger: number;
-  readonly release: string;
-  readonly architecture: 'amd64' | 'arm64';
-  readonly filesystem: 'ufs' | 'zfs';
-  /** Directories that hold the sets, without a slash at the end. */
-  readonly mirrors: readonly string[];
-  readonly sets: readonly ReleaseSet[];
-  readonly files: readonly SystemFile[];
-  /** Epoch seconds. */
-  readonly timestamp: number;
-  readonly filesystemId: string;
-  readonly disk: { readonly size: number; readonly id: string; readonly partitions: readonly Partition[] };
+  /** Where the worker puts what it found out; presigned, so secrets. */
+  readonly upload: { readonly manifest: string; readonly sbom: string };
+  /** The URL from which a source of the recipe is fetched; presigned for S3. */
+  readonly urlOf: (source: Exclude<FileSource, { readonly content: string }>) => Promise<string>;
 }
 
 type Line = readonly [key: string, value: string | number];
+
+const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
 const numbered = <T>(prefix: string, items: readonly T[], lines: (item: T) => readonly Line[]): Line[] => [
   [`${prefix}.count`, items.length],
@@ -36,43 +36,127 @@ const numbered = <T>(prefix: string, items: readonly T[], lines: (item: T) => re
   ),
 ];
 
-/** The job as the worker reads it: `key=value` lines without quoting. Contents travel as base64. */
-export function renderJob(job: Job): string {
+/** The job as the worker reads it: `key=value` lines without quoting (docs/architecture.md, "Contract: worker"). Texts travel as base64. */
+export async function renderJob(resolved: ResolvedBuild, frame: JobFrame): Promise<string> {
+  const { recipe, contents, disk, contentDigest } = resolved;
+  const sets = await Promise.all(
+    resolved.sets.map(async (set) => ({ ...set, url: await urlOf(set.source, frame) })),
+  );
+  const files = await Promise.all(
+    contents.files.map(async (file) => ({ ...file, url: await urlOf(file.source, frame) })),
+  );
   const lines: Line[] = [
-    ['version', 1],
-    ['build', job.build],
-    ['deadline', job.deadline],
-    ['linger', job.linger],
-    ['release', job.release],
-    ['architecture', job.architecture],
-    ['filesystem', job.filesystem],
-    ...numbered('mirror', job.mirrors, (url) => [['', url]]),
-    ...numbered('set', job.sets, (set) => [
+    ['version', JOB_VERSION],
+    ['build', frame.build],
+    ['deadline', frame.deadline],
+    ['linger', frame.linger],
+    ['release', resolved.release],
+    ['architecture', recipe.architecture],
+    ['filesystem', recipe.filesystem],
+    ['system', recipe.system],
+    ...numbered('mirror', resolved.mirrors, (url) => [['', url]]),
+    ...numbered('set', sets, (set) => [
       ['name', set.name],
       ['file', set.file],
       ['sha256', set.sha256],
       ['entries', set.entries],
+      ...(set.url === undefined ? [] : [['url', set.url] as const]),
     ]),
-    ...numbered('file', job.files, (file) => [
+    ['update', contents.update],
+    ['package.abi', packageAbi(recipe)],
+    ['package.osversion', osVersion(recipe)],
+    ...numbered('package', contents.packages, ({ name, repository }) => [
+      ['name', name],
+      ['repository', repository],
+    ]),
+    ...numbered('repository', contents.repositories, repositoryLines),
+    ...numbered('group', recipe.groups, ({ name, gid }) => [
+      ['name', name],
+      ['gid', gid ?? ''],
+    ]),
+    ...numbered('user', recipe.users, userLines),
+    ...numbered('file', files, (file) => [
       ['path', file.path],
       ['mode', file.mode],
-      ['uid', file.uid],
-      ['gid', file.gid],
-      ['content', Buffer.from(file.content, 'utf8').toString('base64')],
+      ['uid', file.owner],
+      ['gid', file.group],
+      ...sourceLines(file.source, file.url),
     ]),
-    ['timestamp', job.timestamp],
-    ['filesystem.id', job.filesystemId],
-    ['disk.size', job.disk.size],
-    ['disk.id', job.disk.id],
-    ...numbered('partition', job.disk.partitions, (partition) => [
+    ...numbered('edit', contents.edits, (edit) => [
+      ['path', edit.path],
+      ['comment', base64(edit.comment)],
+      ['first', base64(edit.first)],
+      ['last', base64(edit.last)],
+    ]),
+    ...(recipe.timezone === undefined ? [] : [['timezone', recipe.timezone] as const]),
+    ...numbered('script', recipe.scripts, ({ name, run }) => [
+      ['name', name],
+      ['content', base64(run)],
+    ]),
+    ['timestamp', resolved.builtAt],
+    ['filesystem.id', contentId(contentDigest, 'file system')],
+    ['disk.size', disk.size],
+    ['disk.id', disk.id],
+    ...numbered('partition', disk.partitions, (partition) => [
+      ['content', partition.content],
       ['type', partition.type],
       ['label', partition.label],
       ['size', partition.size],
       ['id', partition.id],
+      ...(partition.mount === undefined ? [] : [['mount', partition.mount] as const]),
     ]),
+    ...(recipe.filesystem === 'zfs' ? zfsLines() : []),
+    ['upload.manifest', frame.upload.manifest],
+    ['upload.sbom', frame.upload.sbom],
   ];
   const broken = lines.find(([, value]) => /[\n\r\0]/.test(String(value)));
   // Schemas keep line breaks out of every value above; a new field that lets one through must not reach the worker.
   if (broken) throw new RangeError(`job value ${broken[0]} contains a line break or NUL`);
   return `${lines.map(([key, value]) => `${key}=${value}`).join('\n')}\n`;
 }
+
+const urlOf = async (source: FileSource | undefined, frame: JobFrame): Promise<string | undefined> =>
+  source === undefined || 'content' in source ? undefined : frame.urlOf(source);
+
+const sourceLines = (source: FileSource, url: string | undefined): Line[] =>
+  'content' in source
+    ? [['content', base64(source.content)]]
+    : [
+        ['url', url ?? ''],
+        ['sha256', source.sha256],
+      ];
+
+function repositoryLines({ name, url, priority, trust }: Repository): Line[] {
+  const lines: Line[] = [
+    ['name', name],
+    ['url', url],
+    ['priority', priority],
+    ['signature', trust.signature],
+  ];
+  if (trust.signature === 'pubkey') return [...lines, ['key', base64(trust.key)]];
+  if (trust.signature === 'none') return lines;
+  return 'keys' in trust
+    ? [...lines, ['keys', trust.keys]]
+    : [...lines, ...numbered('fingerprint', trust.fingerprints, (fingerprint) => [['', fingerprint]])];
+}
+
+const userLines = (user: ResolvedBuild['recipe']['users'][number]): Line[] => [
+  ['name', user.name],
+  ['uid', user.uid ?? ''],
+  ['group', user.group ?? user.name],
+  ['groups', user.groups.join(',')],
+  ['comment', base64(user.comment)],
+  ['home', user.home ?? `/home/${user.name}`],
+  ['shell', user.shell],
+  ['password', base64(user.password ?? '*')],
+  ['keys', base64(user.sshKeys.map((key) => `${key}\n`).join(''))],
+];
+
+const zfsLines = (): Line[] => [
+  ['zfs.pool', ZFS_POOL],
+  ['zfs.bootfs', ZFS_ROOT],
+  ...numbered('dataset', datasets, ({ name, options }) => [
+    ['name', name],
+    ['options', options],
+  ]),
+];

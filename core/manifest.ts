@@ -1,4 +1,3 @@
-import { digestOf } from './canonical-json.ts';
 import { FactoryError } from './errors.ts';
 
 /** One line of a release's MANIFEST (release/scripts/make-manifest.sh of FreeBSD). */
@@ -53,6 +52,8 @@ export function selectSets(
   manifest: readonly ReleaseSet[],
   wanted: readonly string[],
   url: string,
+  /** Taken where the release has them. */
+  optional: readonly string[] = [],
 ): ReleaseSet[] {
   const found = new Map(manifest.map((set) => [spelling(set.name), set]));
   const unknown = wanted.filter((name) => !found.has(spelling(name)));
@@ -62,9 +63,5 @@ export function selectSets(
       remedy: `choose from: ${manifest.map((set) => set.name).join(', ')}.`,
     });
   }
-  return wanted.map((name) => found.get(spelling(name))).filter((set) => set !== undefined);
+  return [...wanted, ...optional].map((name) => found.get(spelling(name))).filter((set) => set !== undefined);
 }
-
-/** Digest of what goes into an image: the recipe and the very sets. */
-export const contentDigest = (recipeDigest: string, sets: readonly ReleaseSet[]): string =>
-  digestOf({ recipe: recipeDigest, sets: sets.map(({ name, sha256 }) => ({ name, sha256 })) });

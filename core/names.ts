@@ -39,10 +39,11 @@ export const imageName = (
     readonly release: string;
     readonly architecture: string;
     readonly filesystem: string;
+    readonly flavour: string;
   },
   contentDigest: string,
 ): string =>
-  `${what.name} ${what.release}-${what.architecture} ${what.filesystem.toUpperCase()} ${contentDigest.slice(0, SHORT)}`;
+  `${what.name} ${what.release}-${what.architecture} ${what.flavour} ${what.filesystem.toUpperCase()} ${contentDigest.slice(0, SHORT)}`;
 
 /** Client token of a create call: the same build asking for the same thing gets the same thing. At most 64 ASCII characters. */
 export const clientToken = (build: string, ...what: readonly string[]): string =>
@@ -62,9 +63,18 @@ export function contentUuid(contentDigest: string, what: string): string {
 export const contentId = (contentDigest: string, what: string): string =>
   createHash('sha256').update(`${contentDigest}\n${what}`).digest('hex').slice(0, 16);
 
+/** What a build leaves in the artifacts bucket. The manifest is a gzipped mtree(5) specification, the SBOM CycloneDX JSON. */
+export const buildFiles = [
+  'job',
+  'console.log',
+  'report.json',
+  'manifest.mtree.gz',
+  'sbom.cdx.json',
+] as const;
+type BuildFile = (typeof buildFiles)[number];
+
 /** Keys of a build's objects in the artifacts bucket. */
-export const artifactKey = (build: string, file: 'job' | 'console.log' | 'report.json'): string =>
-  `builds/${build}/${file}`;
+export const artifactKey = (build: string, file: BuildFile): string => `builds/${build}/${file}`;
 
 export type Tags = Readonly<Record<string, string>>;
 

@@ -126,6 +126,14 @@ export interface Artifacts {
   put(key: string, body: string, contentType: string): Promise<void>;
   /** A URL that fetches the object without credentials; a secret while it is valid. */
   presign(key: string, seconds: number): Promise<string>;
+  /** A URL to which the object can be put without credentials; a secret while it is valid. */
+  presignPut(key: string, seconds: number): Promise<string>;
+}
+
+/** Objects of the recipe's author: s3://bucket/key. */
+export interface Sources {
+  /** A URL that fetches the object without credentials; a secret while it is valid. */
+  presign(uri: string, seconds: number): Promise<string>;
 }
 
 export interface Parameters {
@@ -138,7 +146,13 @@ export type MirrorAnswer =
   | { readonly status: 'absent' }
   | { readonly status: 'unreachable'; readonly reason: string };
 
+export type MirrorDigest =
+  | { readonly status: 'found'; readonly sha256: string; readonly bytes: number }
+  | Exclude<MirrorAnswer, { readonly status: 'found' }>;
+
 export interface Mirror {
   /** Reads a small text file. Never throws for what a mirror may do. */
   read(url: string): Promise<MirrorAnswer>;
+  /** SHA-256 and length of a file of any size. Never throws for what a mirror may do. */
+  digest(url: string): Promise<MirrorDigest>;
 }

@@ -1,49 +1,29 @@
-import { distance } from 'fastest-levenshtein';
 import * as z from 'zod/mini';
 import { digestOf, type Json } from './canonical-json.ts';
+import { described, text } from './described.ts';
 import { FactoryError } from './errors.ts';
+import {
+  extraSets,
+  files,
+  groups,
+  kernel,
+  kernelModules,
+  loaderConf,
+  mountPoint,
+  packages,
+  rcConf,
+  repositories,
+  scripts,
+  services,
+  sysctl,
+  timezone,
+  users,
+} from './recipe-contents.ts';
+import { describeProblems } from './recipe-problems.ts';
+import { recipeRules } from './recipe-rules.ts';
+import { accountName, gib, sourceUrl, sourceUrlOrS3 } from './recipe-values.ts';
 
 const GIB = 1024 ** 3;
-
-const described = <T extends z.core.$ZodType>(schema: T, description: string): T => {
-  z.globalRegistry.add(schema, { description });
-  return schema;
-};
-
-const text = (pattern: RegExp, error: string) => z.string().check(z.regex(pattern, { error }));
-
-/** A URL that a FreeBSD worker's fetch(1) can read, without credentials that would end up in logs and tags. */
-const sourceUrl = z.pipe(
-  // Printable ASCII: fetch(1) sends what it is given, and a job has no room for control characters.
-  text(
-    /^https?:\/\/(?=[!-~]*$)[^/?#@]+(\/[^?#]*)?$/,
-    'must be an http:// or https:// URL in ASCII without user name, query or fragment',
-  ).check(
-    z.refine((url) => URL.canParse(url), {
-      error: 'must be an http:// or https:// URL',
-      when: ({ issues }) => issues.length === 0,
-    }),
-    // The state carries the recipe, and Step Functions ends an execution whose state is over 256 KiB without any clean-up.
-    z.refine((url) => url.length <= 1000, { error: 'must be at most 1000 characters' }),
-  ),
-  z.transform((url: string) => url.replace(/\/+$/, '')),
-);
-
-const rootSize = z.pipe(
-  z.pipe(
-    z.union([z.number(), text(/^\d{1,9} ?GiB$/, 'must be like 10GiB')], {
-      error: 'must be a number of GiB: 10 or "10GiB"',
-    }),
-    z.transform((size: number | string) => (typeof size === 'number' ? size : Number.parseInt(size, 10))),
-  ),
-  z.number().check(
-    z.refine((size) => Number.isInteger(size), {
-      error: 'must be a whole number of GiB, as EBS volumes are',
-    }),
-    z.gte(1, { error: 'must be at least 1 GiB' }),
-    z.lte(16384, { error: 'must be at most 16384 GiB, the limit of a gp3 volume' }),
-  ),
-);
 
 const label = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
 
@@ -102,6 +82,17 @@ const setName = z.pipe(
   z.transform((name: string) => name.replaceAll('-', '_')),
 );
 
+const ec2Shape = {
+  configinit: described(z.optional(z.boolean()), 'Run user-data by configinit at first boot.'),
+  fetchKey: described(z.optional(z.boolean()), 'Give the launch key to the login user at first boot.'),
+  loginUser: described(z._default(accountName, 'ec2-user'), 'The login user; made at first boot.'),
+  logHostKey: described(
+    z.optional(z.boolean()),
+    'Print the fingerprints of the SSH host keys on the console.',
+  ),
+  ephemeralSwap: described(z.optional(z.boolean()), 'Swap on instance-store disks.'),
+};
+
 const recipeShape = {
   name: described(
     text(
@@ -121,8 +112,8 @@ const recipeShape = {
     'The FreeBSD release, as the directory on the mirror is called.',
   ),
   source: described(
-    z.optional(sourceUrl),
-    'A directory with a release of your own: MANIFEST and sets as FreeBSD lays them out.',
+    z.optional(sourceUrlOrS3),
+    'A directory with a release of your own, by URL or s3://bucket/prefix: MANIFEST and sets as FreeBSD lays them out.',
   ),
   mirrors: described(
     z._default(
@@ -142,21 +133,53 @@ const recipeShape = {
   ),
   filesystem: described(z._default(z.enum(['ufs', 'zfs']), 'ufs'), 'The root file system.'),
   rootSize: described(
-    z._default(rootSize, 10),
+    z._default(gib(1), 10),
     'Size of the root volume in GiB: 10, or "10GiB". It can be launched larger, never smaller. Default: 10.',
   ),
+  flavour: described(
+    z._default(z.enum(['base', 'small', 'cloud-init']), 'small'),
+    'As FreeBSD’s own EC2 images: small has the EC2 scripts; base also debug symbols, 32-bit libraries, tests and the SSM agent; cloud-init has cloud-init in their place.',
+  ),
+  system: described(
+    z._default(z.enum(['sets', 'pkgbase']), 'sets'),
+    'Where the base system comes from: distribution sets, or packages of the FreeBSD-base repository (from 15.0 on).',
+  ),
   sets: described(
-    z._default(
+    z.optional(
       z.array(setName).check(
         z.refine((sets) => new Set(sets).size === sets.length, { error: 'must not name a set twice' }),
         z.refine((sets) => ['base', 'kernel'].every((set) => sets.includes(set)), {
           error: 'must contain base and kernel: nothing boots without them',
         }),
       ),
-      ['base', 'kernel'],
     ),
-    "Distribution sets to extract, by the MANIFEST's names. Default: base and kernel.",
+    'Distribution sets to extract, by the MANIFEST’s names. Default: base and kernel; for flavour base also what it adds.',
   ),
+  extraSets: described(z._default(extraSets, []), 'Archives (.txz) to extract over the sets, in order.'),
+  kernel: described(z.optional(kernel), 'A kernel.txz of your own in the place of the set kernel.'),
+  updates: described(
+    z.optional(z.enum(['at-build', 'first-boot', 'none'])),
+    'When security updates are installed. Default: first-boot, none for flavour cloud-init. at-build needs a FreeBSD worker.',
+  ),
+  packages: described(z._default(packages, []), 'Packages to install at build time, by name or origin.'),
+  firstbootPackages: described(
+    z.optional(packages),
+    'Packages that the instance installs at its first boot. Default: none; for flavour base the AWS CLI.',
+  ),
+  repositories: described(
+    z._default(repositories, []),
+    'Package repositories beside FreeBSD’s own, or in the place of one.',
+  ),
+  files: described(z._default(files, []), 'Files to put into the image, after packages and users.'),
+  users: described(z._default(users, []), 'Users.'),
+  groups: described(z._default(groups, []), 'Groups.'),
+  rcConf: described(
+    z._default(rcConf, {}),
+    'Variables of rc.conf(5). They win over everything else of the recipe.',
+  ),
+  loaderConf: described(z._default(loaderConf, {}), 'Variables of loader.conf(5).'),
+  sysctl: described(z._default(sysctl, {}), 'Settings of sysctl.conf(5).'),
+  timezone: described(z.optional(timezone), 'Such as Europe/Berlin. Default: UTC.'),
   hostname: described(
     z._default(
       text(new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`), 'must be a host name (RFC 1123)'),
@@ -164,23 +187,64 @@ const recipeShape = {
     ),
     'hostname in rc.conf; DHCP may replace it.',
   ),
+  kernelModules: described(z._default(kernelModules, []), 'Kernel modules to load at boot (kld_list).'),
+  services: described(
+    z._default(services, {}),
+    'Services on (true) or off (false): nginx: true is nginx_enable="YES".',
+  ),
+  scripts: described(
+    z._default(scripts, []),
+    'Scripts of sh(1) run at build time in a chroot of the image, in order. They need a FreeBSD worker.',
+  ),
+  swap: described(
+    z._default(
+      z.union([z.literal('auto'), z.literal('none'), gib(1)], {
+        error: 'must be auto, none or a size in GiB',
+      }),
+      'auto',
+    ),
+    'auto: growfs(7) adds a swap partition at first boot if the disk is 15 GB or more and much larger than the root. none: never. A size: a partition in the image, before the root.',
+  ),
+  data: described(
+    z.optional(
+      z.strictObject({
+        size: described(gib(1), 'Size of the partition in GiB.'),
+        mount: described(mountPoint, 'Where it is mounted.'),
+      }),
+    ),
+    'A partition with an empty UFS for data, before the root so that the root can grow.',
+  ),
+  serialConsole: described(
+    z.prefault(
+      z.strictObject({
+        speed: described(
+          z._default(
+            z.union(
+              [9600, 19200, 38400, 57600, 115200].map((speed) => z.literal(speed)),
+              {
+                error: 'must be 9600, 19200, 38400, 57600 or 115200',
+              },
+            ),
+            115200,
+          ),
+          'Bits per second. EC2’s own serial console reads 115200.',
+        ),
+      }),
+      {},
+    ),
+    'The serial console.',
+  ),
+  ec2: described(
+    z.prefault(z.strictObject(ec2Shape), {}),
+    'The parts of ec2-scripts. Default: all on; off for flavour cloud-init, which does their work itself.',
+  ),
   image: described(z.prefault(z.strictObject(imageShape), {}), 'Settings of the AMI.'),
 };
 
+const recipeObject = z.strictObject(recipeShape);
+
 /** The recipe: what a caller writes. Every key is described; unknown keys are errors. */
-export const recipeSchema = z.strictObject(recipeShape).check(
-  z.refine((recipe) => recipe.release !== undefined || recipe.source !== undefined, {
-    path: ['release'],
-    error: 'is missing: say which release (15.1-RELEASE) or give a source URL',
-  }),
-  z.refine(
-    (recipe) => !(recipe.architecture === 'arm64' && /bios|preferred/.test(recipe.image.bootMode ?? '')),
-    {
-      path: ['image', 'bootMode'],
-      error: 'must be uefi on arm64: Graviton has no BIOS',
-    },
-  ),
-);
+export const recipeSchema = recipeObject.check(...recipeRules<z.output<typeof recipeObject>>());
 
 export type Recipe = z.output<typeof recipeSchema>;
 
@@ -196,77 +260,12 @@ export const recipeDigest = (recipe: Recipe): string => digestOf(recipe as unkno
 export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {
   const result = recipeSchema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
-  const problems = listed(withoutConsequences(result.error.issues).flatMap(describeIssue));
   throw new FactoryError(
     'InvalidRecipe',
     {
-      message: `${where} has ${problems}`,
+      message: `${where} has ${describeProblems(result.error.issues, recipeSchema)}`,
       remedy: 'correct the fields named above; docs/recipe.md describes each.',
     },
     { cause: result.error },
   );
 }
-
-type Issue = z.core.$ZodIssue;
-
-/** Enough for any recipe that was meant as one. */
-const PROBLEMS_SHOWN = 40;
-
-function listed(problems: readonly string[]): string {
-  const shown = problems.slice(0, PROBLEMS_SHOWN).map((problem) => `- ${problem}`);
-  const rest = problems.length - shown.length;
-  if (rest > 0) shown.push(`- and ${rest} more`);
-  return `${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${shown.join('\n')}`;
-}
-
-/** What is of the wrong type has the wrong length too, which would only confuse (checks of length look at texts and lists alike). */
-function withoutConsequences(issues: readonly Issue[]): Issue[] {
-  const place = (issue: Issue) => JSON.stringify(issue.path);
-  const mistyped = new Set(issues.filter(({ code }) => code === 'invalid_type').map(place));
-  return issues.filter((issue) => issue.code === 'invalid_type' || !mistyped.has(place(issue)));
-}
-
-function describeIssue(issue: Issue): string[] {
-  const path = issue.path.map((key) => shortened(String(key))).join('.');
-  if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(issue.path);
-    return issue.keys.map(shortened).map((key) => {
-      const near = nearest(key, known);
-      const field = path === '' ? key : `${path}.${key}`;
-      return `${field} is not a key of a recipe${near ? `; did you mean ${near}?` : `; known here: ${known.join(', ')}`}`;
-    });
-  }
-  if ((issue.code === 'invalid_type' || issue.code === 'invalid_value') && issue.input === undefined)
-    return [`${path || 'the recipe'} is missing`];
-  if (issue.code === 'invalid_value') {
-    return [`${path} must be one of ${issue.values.map(String).join(', ')}; it is ${preview(issue.input)}`];
-  }
-  if (issue.code === 'invalid_type') {
-    return [`${path || 'the recipe'} must be ${article(issue.expected)}; it is ${preview(issue.input)}`];
-  }
-  const said = /^(must|is) /.test(issue.message) ? issue.message : `is not right: ${issue.message}`;
-  const shown = issue.input === undefined || issue.code === 'custom' ? '' : `; it is ${preview(issue.input)}`;
-  return [`${path} ${said}${shown}`];
-}
-
-function knownKeys(path: readonly PropertyKey[]): string[] {
-  if (path.length === 0) return Object.keys(recipeShape);
-  return path[0] === 'image' ? Object.keys(imageShape) : [];
-}
-
-function nearest(key: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map((candidate) => ({ candidate, edits: distance(key.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits);
-  const best = ranked[0];
-  // More than half of the word changed is a different word, not a slip.
-  return best && best.edits <= Math.max(2, Math.floor(key.length / 2)) ? best.candidate : undefined;
-}
-
-function preview(input: unknown): string {
-  return shortened(JSON.stringify(input) ?? String(input));
-}
-
-const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
-
-const article = (type: string): string => (/^[aeio]/.test(type) ? `an ${type}` : `a ${type}`);

@@ -48,14 +48,19 @@ export async function findRelease(recipe: Recipe, mirror: Mirror): Promise<Found
     });
   }
   const manifestUrl = `${first.directory}/MANIFEST`;
-  const buildDate = await mirror.read(`${first.directory}/BUILDDATE`);
   const rest = directories.filter((directory) => !found.some((item) => item.directory === directory));
   return {
     directories: [...found.map(({ directory }) => directory), ...rest],
     manifestUrl,
     sets: parseManifest(first.text, manifestUrl),
-    builtAt: buildDate.status === 'found' ? dateOf(buildDate.text) : UNDATED,
+    builtAt: await buildDate(first.directory, mirror),
   };
+}
+
+/** Epoch seconds of the day a release was built, as its directory says. */
+export async function buildDate(directory: string, mirror: Mirror): Promise<number> {
+  const answer = await mirror.read(`${directory}/BUILDDATE`);
+  return answer.status === 'found' ? dateOf(answer.text) : UNDATED;
 }
 
 function dateOf(text: string): number {

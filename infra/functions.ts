@@ -41,6 +41,7 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     plan: {
       ARTIFACTS_BUCKET,
       WORKER_IMAGE_PARAMETER: settings.workerImageParameter,
+      WORKER_PLATFORM: 'freebsd',
       WORKER_INSTANCE_TYPES_AMD64: workerInstanceTypes.amd64.join(','),
       WORKER_INSTANCE_TYPES_ARM64: workerInstanceTypes.arm64.join(','),
       WORKER_SECONDS: String(WORKER_SECONDS),
@@ -76,6 +77,7 @@ export function stepFunctions(
       environment,
       grants: grants[name as FunctionName],
       artifacts: props.artifacts,
+      settings: props.settings,
     }),
   ]);
   return Object.fromEntries(made) as Record<FunctionName, LambdaFunction>;
@@ -88,10 +90,12 @@ function stepFunction(
     environment,
     grants,
     artifacts,
+    settings,
   }: {
     readonly environment: Readonly<Record<string, string>>;
     readonly grants: readonly PolicyStatement[];
     readonly artifacts: Bucket;
+    readonly settings: FoundrySettings;
   },
 ): LambdaFunction {
   const id = pascalCase(name);
@@ -114,7 +118,7 @@ function stepFunction(
       ...(grants.length > 0 ? { Grants: new PolicyDocument({ statements: [...grants] }) } : {}),
     },
   });
-  acknowledgeWildcards(role, artifacts);
+  acknowledgeWildcards(role, artifacts, settings);
   return new LambdaFunction(scope, id, {
     description: `ami-foundry: the ${name} step`,
     // Lambda would not read the source map; who deployed has it in dist/.

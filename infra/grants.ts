@@ -3,7 +3,7 @@ import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import type { FunctionName } from '../core/function-environment.ts';
-import { artifactKey, tagKey } from '../core/names.ts';
+import { artifactKey, buildFiles, tagKey } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -72,7 +72,21 @@ export function grantsOf(
     plan: [
       allow('ssm:GetParameter', workerImageParameters(scope, settings.workerImageParameter)),
       describe('Images'),
-      allow('s3:PutObject', buildObject('job')),
+      // The worker puts manifest and SBOM by presigned URLs, which S3 judges by their signer's role.
+      allow('s3:PutObject', [
+        buildObject('job'),
+        buildObject('manifest.mtree.gz'),
+        buildObject('sbom.cdx.json'),
+      ]),
+      // Presigned too: files, sets and kernels that recipes name by s3://.
+      ...(settings.sourceBuckets
+        ? [
+            allow(
+              's3:GetObject',
+              settings.sourceBuckets.map((name) => `arn:${partition}:s3:::${name}/*`),
+            ),
+          ]
+        : []),
     ],
     launch: [
       describe('Subnets'),
@@ -139,7 +153,11 @@ function workerImageParameters(scope: Construct, name: string): string[] {
 }
 
 /** The wildcards of the table above, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
-export function acknowledgeWildcards(role: Role, artifacts: Bucket): void {
+export function acknowledgeWildcards(
+  role: Role,
+  artifacts: Bucket,
+  { sourceBuckets = [] }: FoundrySettings,
+): void {
   const because = (resource: string, reason: string) =>
     acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
   because('*', 'Describe calls of EC2 have no resource-level permissions.');
@@ -151,7 +169,10 @@ export function acknowledgeWildcards(role: Role, artifacts: Bucket): void {
   because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
   because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
-  for (const file of ['job', 'console.log', 'report.json'] as const) {
+  for (const file of buildFiles) {
     because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own under builds/.');
+  }
+  for (const name of sourceBuckets) {
+    because(`arn:<AWS::Partition>:s3:::${name}/*`, 'The deployment says that recipes may name this bucket.');
   }
 }

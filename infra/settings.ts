@@ -8,6 +8,8 @@ export interface FoundrySettings {
   readonly network?: { readonly vpcId: string; readonly subnetIds: readonly string[] };
   /** Zones of the network that is made; two that the account has when absent. */
   readonly zones?: readonly string[];
+  /** Buckets of this region that recipes may name by s3://; none when absent. */
+  readonly sourceBuckets?: readonly string[];
 }
 
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
@@ -20,6 +22,7 @@ const shapes = {
   vpcId: /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/,
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
+  sourceBuckets: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])*$/,
 } as const;
 
 type Key = keyof typeof shapes;
@@ -39,6 +42,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const vpcId = read('vpcId');
   const subnetIds = read('subnetIds')?.split(',');
   const zones = read('zones')?.split(',');
+  const sourceBuckets = read('sourceBuckets')?.split(',');
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
   }
@@ -52,5 +56,6 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),
+    ...(sourceBuckets === undefined ? {} : { sourceBuckets }),
   };
 }

@@ -52,6 +52,8 @@ export async function deploy(
     plan: {
       ARTIFACTS_BUCKET: artifactsBucket,
       WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
+      // A process instance runs what this machine runs.
+      WORKER_PLATFORM: process.platform === 'freebsd' ? 'freebsd' : 'linux',
       WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WORKER_SECONDS: String(workerSeconds),

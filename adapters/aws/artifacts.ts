@@ -1,5 +1,5 @@
 import { AwsClient } from 'aws4fetch';
-import type { Artifacts } from '../../core/ports.ts';
+import type { Artifacts, Sources } from '../../core/ports.ts';
 
 /**
  * The artifacts bucket. By aws4fetch instead of client-s3, whose endpoint rules, checksums and event streams would take
@@ -31,6 +31,13 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
   const base = endpoint ? `${endpoint}/${bucket}` : `https://${bucket}.s3.${region}.${suffix}`;
   const urlOf = (key: string) => new URL(`${base}/${key.split('/').map(encodeURIComponent).join('/')}`);
 
+  const presigned = async (method: string, key: string, seconds: number): Promise<string> => {
+    const url = urlOf(key);
+    url.searchParams.set('X-Amz-Expires', String(seconds));
+    const signed = await client.sign(url, { method, aws: { signQuery: true } });
+    return signed.url;
+  };
+
   return {
     async put(key, body, contentType) {
       const failed = (name: string, reason: string, cause?: unknown) =>
@@ -59,11 +66,16 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
       throw failed(code, message);
     },
 
-    async presign(key, seconds) {
-      const url = urlOf(key);
-      url.searchParams.set('X-Amz-Expires', String(seconds));
-      const signed = await client.sign(url, { method: 'GET', aws: { signQuery: true } });
-      return signed.url;
-    },
+    presign: async (key, seconds) => await presigned('GET', key, seconds),
+    presignPut: async (key, seconds) => await presigned('PUT', key, seconds),
   };
 }
+
+/** Objects of the recipe's author, in buckets of the same region that the function's role may read. */
+export const s3Sources = (environment: NodeJS.ProcessEnv): Sources => ({
+  async presign(uri, seconds) {
+    // The recipe's schema lets nothing else through.
+    const [, bucket = '', key = ''] = /^s3:\/\/([^/]+)\/(.+)$/.exec(uri) ?? [];
+    return await s3Artifacts(environment, bucket).presign(key, seconds);
+  },
+});

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { SSMClient } from '@aws-sdk/client-ssm';
-import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
+import { s3Artifacts, s3Sources } from '../../adapters/aws/artifacts.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
 import { ssmParameters } from '../../adapters/aws/parameters.ts';
 import { httpMirror } from '../../adapters/mirror/http-mirror.ts';
@@ -16,6 +16,7 @@ const run = plan({
   images: ec2Images(new EC2Client()),
   mirror: httpMirror(pause),
   artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
+  sources: s3Sources(process.env),
   clock: systemClock,
   settings,
 });

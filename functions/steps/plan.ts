@@ -2,16 +2,14 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
 import { type BuildState, buildState, type Execution } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
-import { partitions } from '../../core/disk-layout.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
-import { type Job, renderJob } from '../../core/job.ts';
-import { contentDigest as digestContent, selectSets } from '../../core/manifest.ts';
-import { artifactKey, buildTags, contentId, contentUuid, imageName, tagKey } from '../../core/names.ts';
-import type { Artifacts, Images, Mirror, Parameters } from '../../core/ports.ts';
-import { parseRecipe, type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from '../../core/recipe.ts';
-import { findRelease } from '../../core/release-directory.ts';
-import { systemFiles } from '../../core/system-files.ts';
+import { renderJob } from '../../core/job.ts';
+import { artifactKey, buildTags, tagKey } from '../../core/names.ts';
+import { refuseUnsupported } from '../../core/platform-limits.ts';
+import type { Artifacts, Images, Mirror, Parameters, Sources } from '../../core/ports.ts';
+import { parseRecipe, type Recipe } from '../../core/recipe.ts';
+import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
 
 export const planStep = {
   name: 'plan',
@@ -27,6 +25,7 @@ interface PlanDependencies {
   readonly images: Images;
   readonly mirror: Mirror;
   readonly artifacts: Artifacts;
+  readonly sources: Sources;
   readonly clock: Clock;
   readonly settings: PlanSettings;
 }
@@ -42,46 +41,35 @@ const ROOT_DEVICE = '/dev/sda1';
 
 /** Resolves everything a build needs before anything that costs money is made; adopts an image that exists already. */
 export const plan =
-  ({ parameters, images, mirror, artifacts, clock, settings }: PlanDependencies) =>
+  ({ parameters, images, mirror, artifacts, sources, clock, settings }: PlanDependencies) =>
   async (input: Pick<BuildState, 'recipe' | 'dryRun'>, { name: build }: Execution) => {
     const recipe = parseRecipe(input.recipe);
-    refuseUnsupported(recipe);
-    const release = await findRelease(recipe, mirror);
-    const sets = selectSets(release.sets, recipe.sets, release.manifestUrl);
-    const digest = recipeDigest(recipe);
-    const content = digestContent(digest, sets);
+    refuseUnsupported(recipe, settings.WORKER_PLATFORM);
+    const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources) });
     const workerImage = await findWorkerImage(recipe, parameters, images, settings);
 
-    const job: Job = {
+    const seconds = settings.WORKER_SECONDS + CAPACITY_ALLOWANCE_SECONDS;
+    const jobText = await renderJob(resolved, {
       build,
-      deadline: Math.floor(clock.now() / 1000) + settings.WORKER_SECONDS + CAPACITY_ALLOWANCE_SECONDS,
+      deadline: Math.floor(clock.now() / 1000) + seconds,
       linger: LINGER_SECONDS,
-      release: releaseLabel(recipe),
-      architecture: recipe.architecture,
-      filesystem: recipe.filesystem,
-      mirrors: release.directories,
-      sets,
-      files: systemFiles(recipe),
-      timestamp: release.builtAt,
-      filesystemId: contentId(content, 'file system'),
-      disk: {
-        size: rootSizeBytes(recipe),
-        id: contentUuid(content, 'disk'),
-        partitions: partitions(recipe, content),
+      upload: {
+        manifest: await artifacts.presignPut(artifactKey(build, 'manifest.mtree.gz'), seconds),
+        sbom: await artifacts.presignPut(artifactKey(build, 'sbom.cdx.json'), seconds),
       },
-    };
-    const jobText = renderJob(job);
+      urlOf: async (source) => ('url' in source ? source.url : await sources.presign(source.s3, seconds)),
+    });
     const jobKey = artifactKey(build, 'job');
     await artifacts.put(jobKey, jobText, 'text/plain; charset=utf-8');
 
-    const name = imageName({ ...recipe, release: releaseLabel(recipe) }, content);
+    const { name } = resolved.image;
     return {
       dryRun: input.dryRun,
       plan: {
         build,
-        recipeDigest: digest,
-        contentDigest: content,
-        release: releaseLabel(recipe),
+        recipeDigest: resolved.recipeDigest,
+        contentDigest: resolved.contentDigest,
+        release: resolved.release,
         architecture: recipe.architecture,
         rootSizeGiB: recipe.rootSize,
         worker: {
@@ -91,39 +79,39 @@ export const plan =
         },
         job: { key: jobKey, sha256: createHash('sha256').update(jobText).digest('hex') },
         image: {
-          name,
-          description:
-            recipe.image.description ??
-            `FreeBSD ${releaseLabel(recipe)} ${recipe.architecture} ${recipe.filesystem}, built by ami-foundry`,
-          architecture: recipe.architecture === 'arm64' ? ('arm64' as const) : ('x86_64' as const),
-          bootMode:
-            recipe.image.bootMode ??
-            (recipe.architecture === 'arm64' ? ('uefi' as const) : ('uefi-preferred' as const)),
-          imdsV2Only: recipe.image.imdsV2Only,
+          ...resolved.image,
           rootDeviceName: ROOT_DEVICE,
-          tags: {
-            ...recipe.image.tags,
-            ...buildTags(build, 'image'),
-            [tagKey.name]: name,
-            [tagKey.recipe]: recipe.name,
-            [tagKey.release]: releaseLabel(recipe),
-            [tagKey.recipeDigest]: digest,
-            [tagKey.contentDigest]: content,
-          },
+          tags: { ...recipe.image.tags, ...imageTags(build, resolved) },
         },
       },
-      adopted: await findFinishedImage(name, content, images),
+      adopted: await findFinishedImage(name, resolved.contentDigest, images),
     };
   };
 
-function refuseUnsupported(recipe: Recipe): void {
-  if (recipe.filesystem === 'zfs') {
-    throw new FactoryError('UnsupportedOnPlatform', {
-      message: 'filesystem: zfs is part of the recipe language, but no worker of this version makes it',
-      remedy: 'set filesystem: ufs.',
-    });
-  }
-}
+/** Seconds for the plan itself to read a small object. */
+const READ_SECONDS = 300;
+
+/** A release of one's own may lie in S3: read by presigned URLs, named by s3:// in every message. */
+const withObjects = (mirror: Mirror, sources: Sources): Mirror => {
+  const place = async (url: string) =>
+    url.startsWith('s3://') ? await sources.presign(url, READ_SECONDS) : url;
+  return {
+    read: async (url) => await mirror.read(await place(url)),
+    digest: async (url) => await mirror.digest(await place(url)),
+  };
+};
+
+const imageTags = (
+  build: string,
+  { recipe, image, release, recipeDigest, contentDigest }: ResolvedBuild,
+) => ({
+  ...buildTags(build, 'image'),
+  [tagKey.name]: image.name,
+  [tagKey.recipe]: recipe.name,
+  [tagKey.release]: release,
+  [tagKey.recipeDigest]: recipeDigest,
+  [tagKey.contentDigest]: contentDigest,
+});
 
 const instanceTypes = (recipe: Recipe, settings: PlanSettings): string[] =>
   recipe.architecture === 'arm64'
