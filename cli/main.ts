@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// `foundry`: what people type. One file per verb; exit codes are those of the help text below.
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { FactoryError } from '../core/errors.ts';
+import { plan } from './plan.ts';
+import { masked } from './secrets.ts';
+import { validate } from './validate.ts';
+
+const EXIT = { ok: 0, problems: 1, usage: 2 } as const;
+
+/** `--set name=value`, any number of times. */
+function setting(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Write it as name=value.');
+  const name = text.slice(0, at);
+  if (Object.hasOwn(before, name)) throw new InvalidArgumentError(`${name} is set twice.`);
+  return Object.fromEntries([...Object.entries(before), [name, text.slice(at + 1)]]);
+}
+
+const program = new Command('foundry')
+  .description('Builds FreeBSD machine images on AWS from recipes (docs/recipe.md).')
+  .exitOverride()
+  .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 all is well, 1 a recipe or what it needs has problems, 2 the command line is wrong.',
+  );
+
+const verb = (name: string, description: string) =>
+  program
+    .command(`${name} <recipe...>`)
+    .description(description)
+    .option(
+      '--set <name=value>',
+      'give a parameter its value, or pick one value of the matrix; repeatable',
+      setting,
+    )
+    .option('--json', 'print JSON for programs')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 all is well, 1 a recipe or what it needs has problems, 2 the command line is wrong.',
+    );
+
+verb('validate', 'Check recipes and tell what their images will contain. Needs no network.').action(
+  async (files: string[], options) => {
+    process.exitCode = (await validate(files, options)) ? EXIT.ok : EXIT.problems;
+  },
+);
+
+verb(
+  'plan',
+  'Resolve recipes as a build would: sets, files, name, size, time and price. Asks the mirrors only.',
+)
+  .option('--files', 'print every file with its content')
+  .action(async (files: string[], options) => {
+    process.exitCode = (await plan(files, options)) ? EXIT.ok : EXIT.problems;
+  });
+
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else if (error instanceof FactoryError) {
+    console.error(masked(`${error.name}: ${error.message}`));
+    process.exitCode = EXIT.problems;
+  } else throw error;
+}

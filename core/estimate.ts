@@ -1,0 +1,220 @@
+import { HOURS_PER_MONTH, prices } from './prices.ts';
+
+/** What an estimate needs to know of a build. */
+export interface EstimatedBuild {
+  readonly architecture: 'amd64' | 'arm64';
+  readonly rootSizeGiB: number;
+  /** Names of sets; empty for a system of base packages. */
+  readonly sets: readonly string[];
+  readonly pkgbase: boolean;
+  /** How many packages the recipe and its flavour name; what they depend on is not known before the build. */
+  readonly packages: number;
+  readonly update: 'none' | 'freebsd-update' | 'pkg';
+  /** The worker's instance type, if it is known; else the first that deployments use. */
+  readonly instanceType?: string;
+}
+
+/** Sizes in bytes, times in seconds, prices in US dollars. All of it is "about". */
+export interface Estimate {
+  readonly size: {
+    readonly download: number;
+    readonly extracted: number;
+    /** Sets whose size is not known here, and left out of the sums. */
+    readonly unknown: readonly string[];
+  };
+  readonly phases: readonly { readonly name: string; readonly seconds: number; readonly because: string }[];
+  readonly seconds: number;
+  readonly transitions: number;
+  readonly price: {
+    readonly build: number;
+    readonly monthly: number;
+    readonly region: string;
+    readonly asOf: string;
+    readonly lines: readonly { readonly name: string; readonly dollars: number; readonly because: string }[];
+  };
+}
+
+const MB = 1_000_000;
+const GB = 1_000_000_000;
+
+/**
+ * Sizes of sets in MB: the .txz and what comes out of it. Nothing that FreeBSD publishes beside a release tells them (a MANIFEST has
+ * numbers of entries only). The one published size found is that of base.txz of 12.2 (183 MB on amd64, 158 MB on arm64: FreeBSD ports,
+ * devel/freebsd-sysroot/distinfo); releases since have grown. Every other number is a rough recollection and may be
+ * half or twice the truth, until reports of real builds replace it.
+ */
+const setSizes: Readonly<Record<string, { readonly txz: number; readonly tree: number }>> = {
+  base: { txz: 200, tree: 1100 },
+  kernel: { txz: 50, tree: 150 },
+  lib32: { txz: 60, tree: 250 },
+  base_dbg: { txz: 250, tree: 1500 },
+  kernel_dbg: { txz: 90, tree: 500 },
+  lib32_dbg: { txz: 20, tree: 100 },
+  tests: { txz: 20, tree: 200 },
+  src: { txz: 220, tree: 1300 },
+  ports: { txz: 50, tree: 500 },
+  doc: { txz: 5, tree: 20 },
+};
+
+/** FreeBSD's own packages of base, a recollection as well: the same files, in packages that zstd packs less tightly than xz. */
+const pkgbaseSize = { txz: 350, tree: 1300 };
+
+/** A package with what it depends on: anything from a kilobyte to a gigabyte. */
+const packageSize = { txz: 5, tree: 20 };
+
+/** The first types of a deployment (infra/functions.ts; a test compares). */
+export const usualInstanceType = { amd64: 'm6i.large', arm64: 'm7g.large' } as const;
+
+/** RunInstances to sshd on FreeBSD 14-current: 29.3 s (ec2-boot-bench, August 2021), and configinit's start of the worker. */
+const LAUNCH_SECONDS = 35;
+
+/** Bytes a second from a mirror. Assumed: CDN mirrors give a nearby instance more, far ones less. */
+const DOWNLOAD_SPEED = 25 * MB;
+
+/** Bytes a second out of xz and onto the worker's own gp3: 442 MB in 6.4 s on two cores in `make image` (README). */
+const EXTRACT_SPEED = 65 * MB;
+
+/** gp3 without more throughput than it comes with: 125 MiB/s (EBS User Guide, "General Purpose SSD volumes"). */
+const VOLUME_SPEED = 125 * 1024 ** 2;
+
+/** A package in pkg: unpacking, scripts. Assumed. */
+const PACKAGE_SECONDS = 3;
+
+/** freebsd-update fetches hundreds of small patches one by one; pkg upgrade does not. Assumed. */
+const UPDATE_SECONDS = { none: 0, pkg: 60, 'freebsd-update': 300 } as const;
+
+/** No figure is published. "Under 30 s" was told of small images (CloudCaptain); 8 GiB take minutes elsewhere. */
+const SNAPSHOT_SPEED = 20 * MB;
+
+/** Detaching, RegisterImage and its polls, clean-up: no published figures; one poll of each. */
+const REST_SECONDS = 20;
+
+/** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
+export const stateMachineShape = {
+  states: 16,
+  tasks: 10,
+  poll: { worker: 8, snapshot: 10 },
+  statesPerPoll: 3,
+} as const;
+
+/** Seconds of Lambda for a Task, at 256 MB (infra/functions.ts): a cold start and a few calls. */
+const TASK_SECONDS = 1;
+const TASK_GIGABYTES = 0.25;
+
+/** The worker's own disk: FreeBSD's images ask for 10 GiB. */
+const WORKER_DISK_GIB = 10;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+/** What a build will take, roughly: nothing here was measured on AWS. */
+export function estimate(build: EstimatedBuild): Estimate {
+  const size = sizeOf(build);
+  const phases = phasesOf(build, size);
+  const seconds = Math.round(sum(phases.map((phase) => phase.seconds)));
+  const of = (name: string) => phases.find((phase) => phase.name === name)?.seconds ?? 0;
+  const snapshot = of('snapshot');
+  const worker = seconds - snapshot - of('register');
+  const { poll, states, statesPerPoll, tasks } = stateMachineShape;
+  const polls = Math.ceil(worker / poll.worker) + Math.ceil(snapshot / poll.snapshot);
+  const transitions = states + polls * statesPerPoll;
+
+  const instanceType = build.instanceType ?? usualInstanceType[build.architecture];
+  const hours = worker / 3600;
+  const lines = [
+    {
+      name: `worker ${instanceType}`,
+      dollars: (prices.instanceHour[instanceType] ?? 0) * hours,
+      because:
+        prices.instanceHour[instanceType] === undefined
+          ? 'its price is not known here'
+          : `${prices.instanceHour[instanceType]} an hour`,
+    },
+    {
+      name: 'public address',
+      dollars: prices.publicAddressHour * hours,
+      because: `${prices.publicAddressHour} an hour`,
+    },
+    {
+      name: 'volumes (gp3)',
+      dollars: ((build.rootSizeGiB + WORKER_DISK_GIB) * prices.gp3GigabyteMonth * hours) / HOURS_PER_MONTH,
+      because: `${build.rootSizeGiB} GiB of the image and ${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
+    },
+    {
+      name: 'state machine',
+      dollars: transitions * prices.transition,
+      because: `about ${transitions} transitions, ${prices.transition * 1000} for a thousand`,
+    },
+    {
+      name: 'Lambda',
+      dollars:
+        (tasks + polls) *
+        (prices.lambdaRequest + TASK_SECONDS * TASK_GIGABYTES * prices.lambdaGigabyteSecond),
+      because: `about ${tasks + polls} calls of ${TASK_SECONDS} s with ${TASK_GIGABYTES * 1024} MB`,
+    },
+  ];
+  return {
+    size,
+    phases,
+    seconds,
+    transitions,
+    price: {
+      build: sum(lines.map(({ dollars }) => dollars)),
+      monthly: (size.extracted / GB) * prices.snapshotGigabyteMonth,
+      region: prices.region,
+      asOf: prices.asOf,
+      lines,
+    },
+  };
+}
+
+function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
+  const known = sets.flatMap((name) => setSizes[name] ?? []);
+  const parts = [...known, ...(pkgbase ? [pkgbaseSize] : [])];
+  return {
+    download: (sum(parts.map(({ txz }) => txz)) + packages * packageSize.txz) * MB,
+    extracted: (sum(parts.map(({ tree }) => tree)) + packages * packageSize.tree) * MB,
+    unknown: sets.filter((name) => setSizes[name] === undefined),
+  };
+}
+
+function phasesOf({ packages, update }: EstimatedBuild, size: Estimate['size']): Estimate['phases'] {
+  const { download, extracted } = size;
+  return [
+    {
+      name: 'launch',
+      seconds: LAUNCH_SECONDS,
+      because: 'FreeBSD boots in about half a minute (ec2-boot-bench, 2021)',
+    },
+    {
+      name: 'fetch',
+      seconds: download / DOWNLOAD_SPEED,
+      because: `${DOWNLOAD_SPEED / MB} MB/s from a mirror, assumed`,
+    },
+    {
+      name: 'extract',
+      seconds: extracted / EXTRACT_SPEED,
+      because: `${EXTRACT_SPEED / MB} MB/s, as measured on two cores`,
+    },
+    {
+      name: 'packages',
+      seconds: packages * PACKAGE_SECONDS,
+      because: `${PACKAGE_SECONDS} s a package, assumed`,
+    },
+    ...(update === 'none'
+      ? []
+      : [{ name: 'update', seconds: UPDATE_SECONDS[update], because: `${update}, assumed` }]),
+    {
+      name: 'file system',
+      seconds: extracted / VOLUME_SPEED,
+      because: 'made on the worker’s disk, 125 MiB/s',
+    },
+    { name: 'write', seconds: extracted / VOLUME_SPEED, because: 'onto the volume, 125 MiB/s' },
+    { name: 'verify', seconds: extracted / VOLUME_SPEED, because: 'read back, 125 MiB/s' },
+    {
+      name: 'snapshot',
+      seconds: Math.max(30, extracted / SNAPSHOT_SPEED),
+      because: 'no figure is published; a guess',
+    },
+    { name: 'register', seconds: REST_SECONDS, because: 'register and clean up; no figure is published' },
+  ].map((phase) => ({ ...phase, seconds: Math.round(phase.seconds) }));
+}
