@@ -84,7 +84,7 @@ function parse(entry: Buffer | undefined) {
 /** Names with one hash: in `h × 33 + byte`, `b!` and `aB` are the same. */
 const colliding = (count: number) =>
   Array.from({ length: count }, (_, i) =>
-    [...i.toString(2).padStart(9, '0')].map((bit) => (bit === '0' ? 'aB' : 'b!')).join(''),
+    Array.from({ length: 9 }, (_bit, at) => (((i >> at) & 1) === 0 ? 'aB' : 'b!')).join(''),
   );
 
 describe('the hash', () => {
