@@ -24,7 +24,10 @@ worker=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 . "${worker}/console.sh"
 . "${worker}/job.sh"
 . "${worker}/extents.sh"
+. "${worker}/tree.sh"
 . "${worker}/accounts.sh"
+. "${worker}/sbom.sh"
+. "${worker}/upload.sh"
 . "${worker}/phases/10-preflight.sh"
 . "${worker}/phases/20-fetch.sh"
 . "${worker}/phases/30-extract.sh"
@@ -225,8 +228,12 @@ _report() {
 	if [ "${outcome}" = ok ]; then
 		read -r _written _sha256 <"${state}/written"
 		read -r _entries <"${state}/entries"
-		printf 'foundry-report: {"version":1,"build":%s,"ok":true,"seconds":%s,%s,"tree":{"entries":%s},"disk":{"bytes":%s,"written":%s,"sha256":"%s"}}\n' \
-			"$(json_string "${job_build}")" "${_seconds}" "$(_report_phases)" "${_entries}" "${job_disk_size}" "${_written}" "${_sha256}"
+		read -r _patch_level <"${state}/patch-level"
+		read -r _manifest <"${state}/manifest.sha256"
+		_packages=$(awk 'END { print NR }' "${state}/packages")
+		printf 'foundry-report: {"version":1,"build":%s,"ok":true,"seconds":%s,%s,"tree":{"entries":%s},"packages":%s,"patchLevel":%s,"manifestSha256":"%s","disk":{"bytes":%s,"written":%s,"sha256":"%s"}}\n' \
+			"$(json_string "${job_build}")" "${_seconds}" "$(_report_phases)" "${_entries}" "${_packages}" \
+			"$(json_string "${_patch_level}")" "${_manifest}" "${job_disk_size}" "${_written}" "${_sha256}"
 	else
 		printf 'foundry-report: {"version":1,"build":%s,"ok":false,"phase":"%s","code":"%s","message":%s,"remedy":%s,"seconds":%s,%s}\n' \
 			"$(json_string "${job_build}")" "${phase:-preflight}" "${outcome}" "$(json_string "${outcome_message}")" \
@@ -311,10 +318,12 @@ case $(uname -s) in
 FreeBSD)
 	platform=freebsd
 	. "${worker}/platform/freebsd.sh"
+	. "${worker}/platform/freebsd-packages.sh"
 	;;
 Linux)
 	platform=linux
 	. "${worker}/platform/linux.sh"
+	. "${worker}/platform/linux-packages.sh"
 	;;
 *) fail UnsupportedOnPlatform "the worker does not know $(uname -s)" 'run it on FreeBSD or Linux' ;;
 esac
