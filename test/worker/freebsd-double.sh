@@ -137,7 +137,14 @@ fetch)
 	esac
 	[ "$status" -eq 0 ]
 	;;
-sha256) sha256sum | cut -d ' ' -f 1 ;;
+sha256) sha256sum ${2:+"$2"} | cut -d ' ' -f 1 ;;
+mtree)
+	# bsdtar knows the dialect with full paths, which -C makes of the other.
+	case $1 in
+	-c) exec bsdtar -cf - --format=mtree --options='mtree:!all,type,uid,gid,mode,flags,link,size,time,sha256' -C "$last" . ;;
+	-C) exec cat ;;
+	esac
+	;;
 b64decode) base64 -d ;;
 chflags | chown | zpool) ;;
 shutdown) : >"$FREEBSD_DEVICES/powered-off" ;;
@@ -160,6 +167,6 @@ dd)
 	done
 	exec dd "$@"
 	;;
-curl | wget | sha256sum | base64 | stat | readlink | find | sfdisk | mcopy | mkfs.vfat | node | bsdtar | lsblk | blockdev | poweroff) exit 127 ;;
+curl | wget | sha256sum | base64 | stat | readlink | sfdisk | mcopy | mkfs.vfat | node | bsdtar | lsblk | blockdev | poweroff) exit 127 ;;
 *) exec "$name" "$@" ;;
 esac

@@ -135,6 +135,36 @@ const table: Readonly<Record<string, Syntax>> = {
   tee: { section: 'tee(1)', flags: 'ai', operands: any },
   cut: { section: 'cut(1)', flags: 'nsw', valued: 'bcdf', operands: any },
   sleep: { section: 'sleep(1)', flags: '', operands: [1, 1] },
+  find: {
+    section: 'find(1)',
+    flags: 'EHLPXdsx',
+    valued: 'f',
+    operands: some,
+    judge: (_options, operands) => {
+      const primaries = ['-type', '-size', '-depth', '-name', '-perm', '-newer', '-exec', '-print', '-mount'];
+      const unknown = operands.find((word) => /^-[a-z]/.test(word) && !primaries.includes(word));
+      return unknown === undefined ? undefined : `find has no ${unknown}`;
+    },
+  },
+  gzip: { section: 'gzip(1)', flags: '123456789acdfhklLNnqrtVv', valued: 'S', operands: any },
+  // FreeBSD 13.2's is NetBSD's; keywords from its "LIST OF KEYWORDS".
+  mtree: {
+    section: 'mtree(8)',
+    flags: 'bCcDdejLlMnPqrStUuWwxi',
+    valued: 'EfFIKkNOpRsX',
+    operands: [0, 0],
+    judge: (options) => {
+      const keywords =
+        'cksum device flags gid gname ignore inode link md5 md5digest mode nlink nochange optional resdevice ripemd160digest rmd160 rmd160digest sha1 sha1digest sha256 sha256digest sha384 sha384digest sha512 sha512digest size tags time type uid uname all'.split(
+          ' ',
+        );
+      const unknown = (options.get('k') ?? [])
+        .flatMap((list) => list.split(','))
+        .find((word) => !keywords.includes(word));
+      if (unknown !== undefined) return `mtree has no keyword ${unknown}`;
+      return options.has('c') && options.has('C') ? '-c and -C exclude each other' : undefined;
+    },
+  },
   xz: {
     section: 'xz(1)',
     flags: 'cdfklqtvz0123456789e',
@@ -216,7 +246,7 @@ export interface Call {
 export type Judge = (call: Call) => string | undefined;
 
 /** getopt(3), as FreeBSD's programs use it: options end at the first operand. */
-function judgeWords(syntax: Syntax, words: readonly string[], permutes: boolean): string | undefined {
+export function judgeWords(syntax: Syntax, words: readonly string[], permutes: boolean): string | undefined {
   const options = new Map<string, string[]>();
   const operands: string[] = [];
   const add = (letter: string, value: string) => options.set(letter, [...(options.get(letter) ?? []), value]);

@@ -31,12 +31,12 @@ const here = join(root, 'test/worker');
 const reference = join(root, '../shared/reference/freebsd-13.2');
 
 const tools =
-  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz'.split(
+  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz find gzip mtree'.split(
     ' ',
   );
 /** Found on Linux, not on FreeBSD 13.2, or not with the same options. */
 const foreign =
-  'curl wget sha256sum base64 stat readlink find sfdisk mcopy mkfs.vfat node bsdtar lsblk blockdev poweroff truncate mkfifo'.split(
+  'curl wget sha256sum base64 stat readlink sfdisk mcopy mkfs.vfat node bsdtar lsblk blockdev poweroff truncate mkfifo'.split(
     ' ',
   );
 
