@@ -69,8 +69,9 @@ export async function readLayers(
 const place = (file: string, where: string): string => (file === resolvePath('', where) ? '' : `${file}: `);
 
 function parentsOf({ file, value }: Layer, where: string, report: Report): string[] {
-  const given = value.extends ?? [];
-  const paths: unknown[] = Array.isArray(given) ? given : [given];
+  if (!Object.hasOwn(value, 'extends')) return [];
+  const given = value.extends;
+  const paths: unknown[] = Array.isArray(given) && given.length > 0 ? given : [given];
   return paths.flatMap((path) => {
     if (typeof path === 'string' && path !== '' && !/^[a-z][a-z0-9+.-]*:\/\//i.test(path)) {
       return [resolvePath(file, path)];

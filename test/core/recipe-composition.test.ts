@@ -190,6 +190,12 @@ describe('extends', () => {
     ]);
   });
 
+  test.each([[[]], [null], [{}]])('%j names no file', async (given) => {
+    expect(await problems({ extends: given })).toEqual([
+      `extends must be the path of a file, or a list of paths; ${JSON.stringify(given)} is none`,
+    ]);
+  });
+
   test('a file called like a property of every object is not there', async () => {
     expect(await problems('extends: __proto__\n')).toEqual([
       'extends __proto__, which cannot be read: no such file',
