@@ -1,6 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { type Mirror, stall, startMirror } from './mirror.ts';
@@ -118,18 +126,34 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       expect(result.report.build).toBe('demo-3f1c');
     });
 
-    it('is BadJob when it leads out of the image', async () => {
+    it('is BadJob when a file stands where a directory must be', async () => {
       const mirror = await mirrorWith();
-      for (const path of [
-        '/usr/share/outside/tmp/escaped',
-        '/usr/share/upwards/escaped',
-        '/usr/share/dangling/file',
-        '/etc/rc/file',
-      ]) {
-        const result = await runWorker({ shell, lines: job([mirror.url], { 'file.1.path': path }) });
-        expectFailure(result, 'configure', 'BadJob');
-        expect(result.report.message).toContain('file.1.path');
-      }
+      const result = await runWorker({ shell, lines: job([mirror.url], { 'file.1.path': '/etc/rc/file' }) });
+      expectFailure(result, 'configure', 'BadJob');
+      expect(result.report.message).toContain('file.1.path');
+    });
+
+    it('never leads out of the image, whatever the links of the release are', async () => {
+      const mirror = await mirrorWith();
+      const paths = ['outside/srv', 'upwards', 'dangling'].map(
+        (link) => `/usr/share/${link}/escaped/${link}`,
+      );
+      const result = await runWorker({
+        shell,
+        lines: job([mirror.url], Object.fromEntries(paths.map((path, i) => [`file.${i + 1}.path`, path]))),
+      });
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      for (const place of ['/srv', '/tmp', '/usr/share/nothing', result.machine])
+        expect(existsSync(join(place, 'escaped'))).toBe(false);
+      const listing = execFileSync(
+        'fls',
+        ['-f', 'ufs', '-o', String((36 * MIB) / 512), '-r', '-p', result.disk],
+        {
+          encoding: 'utf8',
+        },
+      );
+      expect(listing).toContain('\tsrv/escaped/outside/srv');
+      expect(listing).toContain('\tusr/share/nothing/escaped/dangling');
     });
 
     it.each([

@@ -47,7 +47,8 @@ function bytesAt(path: string, offset: number, length: number): Buffer {
   return data;
 }
 
-const PHASES = 'preflight fetch extract packages configure customise seal inventory filesystem write verify'.split(' ');
+const PHASES =
+  'preflight fetch extract packages configure customise seal inventory filesystem write verify'.split(' ');
 const ESP = 2 * MIB;
 const ROOT = 36 * MIB;
 
@@ -216,12 +217,15 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       const lines = job([mirror.url], {
         architecture: 'arm64',
         'partition.count': 2,
+        'partition.1.content': 'efi',
         'partition.1.type': 'efi',
         'partition.1.label': 'efiboot0',
         'partition.1.size': 34 * MIB,
+        'partition.2.content': 'root',
         'partition.2.type': 'freebsd-ufs',
         'partition.2.label': 'rootfs',
         'partition.2.size': 0,
+        'partition.3.content': undefined,
         'partition.3.type': undefined,
         'partition.3.label': undefined,
         'partition.3.size': undefined,

@@ -123,7 +123,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
     it('is refused with every mistake named at once', () => {
       const { status, code, message } = load(
         job(['ftp://mirror.example'], {
-          version: 2,
+          version: 1,
           deadline: 'tomorrow',
           'disk.id': undefined,
           'set.1.sha256': 'abc',
@@ -133,7 +133,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       );
       expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
       for (const part of [
-        'version is not 1',
+        'version is not 2',
         'deadline is not a valid number',
         'disk.id is missing',
         'set.1.sha256 is not 64 hex digits',
@@ -331,15 +331,25 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       expect(spec).toContain('./etc/file type=file');
     });
 
-    it.each(['/outside/tmp/escaped', '/upwards/escaped', '/inside/../../escaped', '/etc/old/below', '/etc'])(
-      'refuses %s with BadJob',
-      (path) => {
-        const { status, code, message } = lay([{ path, content: 'x' }]);
-        expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
-        expect(message).toContain('file.1.path');
-        expect(existsSync(join(scratch, 'escaped'))).toBe(false);
-      },
-    );
+    it.each([
+      ['/outside/new/file', 'new/file'],
+      ['/upwards/new/file', 'new/file'],
+      ['/outside/inside/new/file', 'etc/new/file'],
+    ])('takes a link for what it is to the image, never out of it: %s', (path, landed) => {
+      const { status, tree, spec } = lay([{ path, content: 'x' }]);
+      expect(status).toBe(0);
+      expect(readFileSync(join(tree, landed), 'utf8')).toBe('x');
+      expect(spec).toContain(`./${landed} type=file`);
+      expect(existsSync('/new')).toBe(false);
+      expect(existsSync(join(scratch, 'new'))).toBe(false);
+    });
+
+    it.each(['/inside/../../escaped', '/etc/old/below', '/etc'])('refuses %s with BadJob', (path) => {
+      const { status, code, message } = lay([{ path, content: 'x' }]);
+      expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+      expect(message).toContain('file.1.path');
+      expect(existsSync(join(scratch, 'escaped'))).toBe(false);
+    });
   });
 
   describe('extents_of', () => {

@@ -15,6 +15,14 @@ const read = () =>
     (match) => match[1] ?? '',
   );
 
+/** What it reads on one of them. */
+const readPlatform = (platform: string) =>
+  [
+    ...readFileSync(join(folder, 'main.sh'), 'utf8').matchAll(
+      /^\t\. "\$\{worker\}\/(platform\/(\w+)\S*)"$/gm,
+    ),
+  ].flatMap(([, path = '', name]) => (name === platform ? [path] : []));
+
 describe('the shell of the worker', () => {
   // The program is one: main.sh and all that it reads, so that a variable set in one file and used in another counts.
   it.each(['main.sh', 'bootstrap.sh'])('%s gives shellcheck nothing to say', (entry) => {
@@ -31,7 +39,7 @@ describe('the shell of the worker', () => {
   });
 
   it('is read whole by main.sh: no file is left out of the check', () => {
-    const platforms = ['platform/freebsd.sh', 'platform/linux.sh'];
+    const platforms = ['freebsd', 'linux'].flatMap((name) => readPlatform(name));
     expect([...read(), ...platforms, 'main.sh', 'bootstrap.sh'].sort()).toEqual([...scripts].sort());
   });
 
@@ -40,7 +48,7 @@ describe('the shell of the worker', () => {
       .split('\n')
       .filter((line) => !/^\s*#/.test(line));
     const foreign =
-      /^\s*(local|typeset|declare|source|select|eval)\b|\[\[|<<<|<\(|\becho\b|&>|set -o pipefail/;
+      /^\s*(local|typeset|declare|source|select|eval)\b|\[\[\s|<<<|<\(|\becho\b|&>|set -o pipefail/;
     expect(lines.filter((line) => foreign.test(line))).toEqual([]);
   });
 
@@ -49,8 +57,9 @@ describe('the shell of the worker', () => {
     (platform) => {
       // set -e is off inside a function whose status is looked at: a failure in its middle would pass silently. These
       // are single commands, or return at each failure themselves.
-      const written = /^(_job_is_\w+|layout_of|platform_(stream|resume|tar|flush|check_table))$/;
-      const whole = [...read(), `platform/${platform}.sh`, 'main.sh']
+      const written =
+        /^(job_has|layout_of|_seal_is_protected|_mounted|_package_wanted|_pkg|_pkg_match|_update|_accounts_readable|platform_(stream|resume|tar|flush|check_table))$/;
+      const whole = [...read(), ...readPlatform(platform), 'main.sh']
         .map((name) => readFileSync(join(folder, name), 'utf8').replace(/^\s*\. .*$/gm, ':'))
         .join('\n');
       const { stdout } = spawnSync(

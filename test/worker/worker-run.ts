@@ -36,13 +36,15 @@ export function job(
   changes: Readonly<Record<string, string | number | undefined>> = {},
 ) {
   const lines: Record<string, string | number | undefined> = {
-    version: 1,
+    version: 2,
     build: 'demo-3f1c',
     deadline: Math.floor(Date.now() / 1000) + 600,
     linger: 0,
     release: '15.1-RELEASE',
     architecture: 'amd64',
     filesystem: 'ufs',
+    system: 'sets',
+    update: 'none',
     'mirror.count': mirrors.length,
     ...Object.fromEntries(mirrors.map((url, i) => [`mirror.${i + 1}`, url])),
     'set.count': sets.length,
@@ -64,19 +66,25 @@ export function job(
       },
       { path: '/firstboot', content: '' },
     ]),
+    ...Object.fromEntries(
+      ['edit', 'group', 'user', 'package', 'repository', 'script'].map((kind) => [`${kind}.count`, 0]),
+    ),
     timestamp: 1_795_400_000,
     'filesystem.id': '0123456789abcdef',
     'disk.size': 96 * MIB,
     'disk.id': '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
     'partition.count': 3,
+    'partition.1.content': 'boot',
     'partition.1.type': 'freebsd-boot',
     'partition.1.label': 'bootfs',
     'partition.1.size': 524_288,
     'partition.1.id': '3f2504e0-4f89-41d3-9a0c-0305e82c3311',
+    'partition.2.content': 'efi',
     'partition.2.type': 'efi',
     'partition.2.label': 'efiboot0',
     'partition.2.size': 34 * MIB,
     'partition.2.id': '3f2504e0-4f89-41d3-9a0c-0305e82c3312',
+    'partition.3.content': 'root',
     'partition.3.type': 'freebsd-ufs',
     'partition.3.label': 'rootfs',
     'partition.3.size': 0,
@@ -90,8 +98,8 @@ export interface LaidFile {
   readonly path: string;
   readonly content: string | Buffer;
   readonly mode?: string;
-  readonly uid?: number;
-  readonly gid?: number;
+  readonly uid?: number | string;
+  readonly gid?: number | string;
 }
 
 export function files(laid: readonly LaidFile[]): JobLines {
@@ -111,14 +119,25 @@ export function files(laid: readonly LaidFile[]): JobLines {
 
 let payload: string | undefined;
 
-/** worker/ and the file system writer in one folder, as the factory ships them. Removed by `removePayload`. */
+/** The programs for Linux that a payload has beside worker/, as esbuild.config.mjs makes them. */
+const bundles = {
+  makefs: 'image/makefs.ts',
+  manifest: 'image/manifest.ts',
+  'pwd-mkdb': 'image/pwd-mkdb.ts',
+  pkg: 'packages/pkg.ts',
+};
+
+/** worker/ and its bundles in one folder, as the factory ships them. Removed by `removePayload`. */
 export async function makePayload(): Promise<string> {
   if (payload) return payload;
   const folder = mkdtempSync(join(tmpdir(), 'worker-payload-'));
   cpSync(join(root, 'worker'), join(folder, 'worker'), { recursive: true });
   await esbuild.build({
-    entryPoints: [join(root, 'image/makefs.ts')],
-    outfile: join(folder, 'worker/makefs.mjs'),
+    entryPoints: Object.entries(bundles)
+      .filter(([, source]) => existsSync(join(root, source)))
+      .map(([out, source]) => ({ in: join(root, source), out })),
+    outdir: join(folder, 'worker'),
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -292,8 +311,8 @@ export function shellPiece(
   args: readonly string[],
   state: string,
 ): { command: string; argv: string[] } {
-  const prelude = `set -eu; LC_ALL=C; export LC_ALL; worker='${join(root, 'worker')}'; state='${state}'; tree='${state}/tree'; phases=; job_build=unknown; job_linger=0; job_deadline=
-. "$worker/console.sh"; . "$worker/job.sh"; . "$worker/extents.sh"; . "$worker/phases/50-configure.sh"; . "$worker/platform/linux.sh"
+  const prelude = `set -eu; LC_ALL=C; export LC_ALL; worker='${join(root, 'worker')}'; state='${state}'; tree='${state}/tree'; sets='${state}/sets'; phases=; job_build=unknown; job_linger=0; job_deadline=
+. "$worker/console.sh"; . "$worker/job.sh"; . "$worker/extents.sh"; . "$worker/tree.sh"; . "$worker/accounts.sh"; . "$worker/phases/50-configure.sh"; . "$worker/platform/linux.sh"
 phase_bytes() { :; }
 fail() { printf '%s\\n%s\\n' "$1" "$2"; exit 1; }
 `;

@@ -12,9 +12,6 @@ preflight_use_seconds=5
 preflight_check() { :; }
 
 preflight_run() {
-	if [ "${job_filesystem}" != ufs ]; then
-		fail UnsupportedOnPlatform "the worker cannot make a ${job_filesystem} root on ${platform}" 'choose the file system ufs'
-	fi
 	: >"${state}/tools.missing"
 	platform_check
 	for _name in ${phases}; do

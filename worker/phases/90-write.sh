@@ -11,8 +11,17 @@ write_run() {
 	: >"${state}/ranges"
 	_write_boot_code
 	platform_partition "${disk}"
-	_write_ranges efi "${images}/esp.img"
-	_write_ranges freebsd-ufs "${images}/root.img"
+	_write_n=0
+	while [ "${_write_n}" -lt "${job_partitions}" ]; do
+		_write_n=$((_write_n + 1))
+		layout_at "${_write_n}"
+		# Boot code is written by the platform, and swap needs none of its blocks to be anything.
+		case ${part_content} in
+		efi) _write_ranges "${images}/esp.img" ;;
+		data) _write_ranges "${images}/${part_index}.img" ;;
+		root) _write_ranges "${images}/root.img" ;;
+		esac
+	done
 	_write_total=$(awk '{ sum += $3 } END { printf "%.0f", sum }' "${state}/ranges")
 	printf '0\n' >"${state}/write.count"
 	progress_of count "${state}/write.count" "${_write_total}"
@@ -23,7 +32,7 @@ write_run() {
 	_write_done=0
 	while read -r _write_index _write_offset _write_bytes _write_file; do
 		platform_partition_at "${_write_index}"
-		if [ "${_write_file}" != "${state}/gptboot" ]; then
+		if [ "${_write_file}" != "${state}/${boot_code}" ]; then
 			dd if="${_write_file}" of="${target_device}" bs=1048576 skip="${_write_offset}" \
 				seek=$((target_start + _write_offset)) count=$(((_write_bytes + 1048575) / 1048576)) conv=notrunc 2>"${state}/dd.stderr" ||
 				write_failed "$(tail -n 1 "${state}/dd.stderr")"
@@ -39,24 +48,29 @@ write_run() {
 }
 
 # The loader that BIOS starts lies in a partition of its own, without a file system. It is the target's, not the worker's.
+# gptboot(8) reads UFS, gptzfsboot(8) ZFS.
 _write_boot_code() {
-	layout_of freebsd-boot || return 0
-	for _write_file in pmbr gptboot; do
+	case ${job_filesystem} in
+	ufs) boot_code=gptboot ;;
+	zfs) boot_code=gptzfsboot ;;
+	esac
+	layout_of boot || return 0
+	for _write_file in pmbr "${boot_code}"; do
 		[ -f "${tree}/boot/${_write_file}" ] || fail LoaderMissing "boot/${_write_file} is not in the release" 'the sets must contain base'
 		cp -- "${tree}/boot/${_write_file}" "${state}/${_write_file}"
 	done
-	_write_bytes=$(size_of "${state}/gptboot")
+	_write_bytes=$(size_of "${state}/${boot_code}")
 	if [ "${_write_bytes}" -gt "${part_size}" ]; then
-		fail WriteFailed "gptboot has ${_write_bytes} bytes, its partition ${part_size}" 'make the freebsd-boot partition larger'
+		fail WriteFailed "${boot_code} has ${_write_bytes} bytes, its partition ${part_size}" 'make the freebsd-boot partition larger'
 	fi
-	printf '%s 0 %s %s\n' "${part_index}" "${_write_bytes}" "${state}/gptboot" >>"${state}/ranges"
+	printf '%s 0 %s %s\n' "${part_index}" "${_write_bytes}" "${state}/${boot_code}" >>"${state}/ranges"
 }
 
+# _write_ranges(file): the parts of it that hold data, for the partition of layout_at.
 _write_ranges() {
-	layout_of "$1" || return 0
-	_write_size=$(size_of "$2")
-	extents_of "$2" >"${state}/extents"
-	awk -v part="${part_index}" -v size="${_write_size}" -v file="$2" '{
+	_write_size=$(size_of "$1")
+	extents_of "$1" >"${state}/extents"
+	awk -v part="${part_index}" -v size="${_write_size}" -v file="$1" '{
 		bytes = $2 * 1048576
 		if (($1 + $2) * 1048576 > size) bytes = size - $1 * 1048576
 		printf "%d %d %.0f %s\n", part, $1, bytes, file

@@ -16,9 +16,20 @@ platform_check() {
 	if [ "$(sysctl -n kern.securelevel)" -gt 0 ]; then
 		fail UnsupportedOnPlatform 'kern.securelevel is over 0' 'start the worker from an image that does not raise it'
 	fi
-	for _tool in tar xz makefs gpart geom diskinfo mdconfig fetch sha256 b64decode fold chflags realpath pgrep; do
+	for _tool in tar xz makefs gpart geom diskinfo mdconfig fetch sha256 b64decode fold chflags realpath readlink pgrep stat pwd_mkdb; do
 		need_tool "${_tool}"
 	done
+	[ "${job_filesystem}" != zfs ] || _check_zfs
+}
+
+# makefs(8) has ZFS from 14.0 on. It looks at its options before it misses the operands: one that does not know the type says so,
+# the other prints its usage.
+_check_zfs() {
+	makefs -t zfs >"${state}/makefs.log" 2>&1 || :
+	if grep -q 'Unknown fs type' "${state}/makefs.log"; then
+		fail UnsupportedOnPlatform "makefs of this worker, $(uname -r), has no ZFS" \
+			'start the worker from an image of FreeBSD 14.0 or later, or choose the file system ufs'
+	fi
 }
 
 platform_tar() {
@@ -154,9 +165,27 @@ platform_extract() {
 }
 
 platform_made() {
-	chown "$4:$5" "$2"
-	chmod "$3" "$2"
-	touch -d "$(date -u -r "${job_timestamp}" +%Y-%m-%dT%H:%M:%SZ)" "$2"
+	platform_made_files "$3" "$4" "$5" "$2"
+}
+
+platform_made_files() {
+	_made_mode=$1
+	_made_owner=$2:$3
+	shift 3
+	chown "${_made_owner}" "$@"
+	chmod "${_made_mode}" "$@"
+	touch -d "$(date -u -r "${job_timestamp}" +%Y-%m-%dT%H:%M:%SZ)" "$@"
+}
+
+# Written in place, which keeps owner and mode. Nobody writes a file with the schg flag before the flag is gone.
+platform_rewrite() {
+	touch -r "$1" "${state}/rewrite.time"
+	# stat(1) shows no flags as -, which chflags(1) does not know.
+	_rewrite_flags=$(stat -f %Sf "$1")
+	platform_unlock "$1"
+	cat "$2" >"$1"
+	touch -r "${state}/rewrite.time" "$1"
+	[ "${_rewrite_flags}" = - ] || chflags "${_rewrite_flags}" "$1"
 }
 
 platform_unlock() {
@@ -166,11 +195,11 @@ platform_unlock() {
 }
 
 # _makefs(argument...): makefs -t msdos exits with 0 when it could not format the image (usr.sbin/makefs/msdos.c returns),
-# so what counts is its last word; ffs has the same. Sets ${_make_said} to what is wrong, or to nothing. Errors are not
-# buffered, so they stand above what it had said before them.
+# so what counts is its last word; ffs has the same. zfs says nothing, and every failure of its is an exit (zfs.c). Sets
+# ${_make_said} to what is wrong, or to nothing. Errors are not buffered, so they stand above what it had said before them.
 _makefs() {
 	_make_said=
-	if makefs "$@" >"${state}/makefs.log" 2>&1 && grep -q '^Image .* complete$' "${state}/makefs.log"; then
+	if makefs "$@" >"${state}/makefs.log" 2>&1 && { [ "$2" = zfs ] || grep -q '^Image .* complete$' "${state}/makefs.log"; }; then
 		# ZFS may tell holes wrongly in a file that is not on the disk yet (OpenZFS issue 15526, in 13.2 and 14.0), and holes
 		# are not copied (extents.sh). On UFS a block is allocated when it is written.
 		case $(df -T "${images}" | awk 'NR == 2 { print $2 }') in
@@ -185,14 +214,49 @@ _makefs() {
 }
 
 platform_make_root() {
-	_makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}"
-	[ -n "${_make_said}" ] || return 0
+	if [ "${job_filesystem}" = zfs ]; then
+		_make_pool "$@"
+	else
+		_makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}"
+	fi
+	_make_judge "root file system"
+}
+
+# As release/tools/vmimage.subr calls it: rootpath puts the tree, not a directory of the pool's name, at /. The image is as long
+# as -s says (zfs_size_vdev, usr.sbin/makefs/zfs.c), so growfs(7) finds the second pair of labels where the partition ends.
+_make_pool() {
+	_pool_image=$1
+	_pool_size=$2
+	job_get zfs.bootfs
+	set -- -o "bootfs=${value}"
+	_pool_n=0
+	while [ "${_pool_n}" -lt "${job_datasets}" ]; do
+		_pool_n=$((_pool_n + 1))
+		job_get "dataset.${_pool_n}.name"
+		_pool_dataset=${value}
+		job_get "dataset.${_pool_n}.options"
+		set -- "$@" -o "fs=${_pool_dataset}${value:+;}${value}"
+	done
+	job_get zfs.pool
+	_makefs -t zfs -o "poolname=${value}" -o rootpath=/ "$@" -s "${_pool_size}" "${_pool_image}" "${tree}"
+}
+
+# What makefs says of too little room: ffs, then zfs.
+_make_judge() {
 	case ${_make_said} in
-	*'larger than the maxsize'*)
-		fail VolumeTooSmall "the release does not fit into the root file system: ${_make_said}" 'choose a larger root volume'
+	'') return 0 ;;
+	*'larger than the maxsize'* | *'failed to find '*' bytes of space'* | *'maximum image size is too small'*)
+		fail VolumeTooSmall "the $1 does not have room for what goes into it: ${_make_said}" 'choose a larger root volume'
 		;;
 	esac
-	filesystem_failed "${_make_said}"
+	filesystem_failed "the $1: ${_make_said}"
+}
+
+platform_make_data() {
+	chmod 0755 "$5"
+	touch -d "$(date -u -r "${job_timestamp}" +%Y-%m-%dT%H:%M:%SZ)" "$5"
+	_makefs -t ffs -B little -Z -o "version=2,label=$3,softupdates=1" -s "$2" "$1" "$5"
+	_make_judge "data file system $3"
 }
 
 # As tools/boot/install-boot.sh makes the ESP of the release images; no memory disk and no mount that could be left behind.
@@ -220,12 +284,12 @@ platform_partition() {
 		_gpart destroy -F "${_table_disk}"
 	fi
 	_gpart create -s gpt "${_table_disk}"
-	while read -r _table_index _table_type _table_label _table_start _table_size _table_id; do
+	while read -r _table_index _table_type _table_label _table_start _table_size _table_id _table_content; do
 		_gpart add -t "${_table_type}" -b $((_table_start / _table_sector)) -s $((_table_size / _table_sector)) \
 			-l "${_table_label}" -i "${_table_index}" "${_table_disk}"
 	done <"${state}/layout"
-	if layout_of freebsd-boot; then
-		_gpart bootcode -b "${state}/pmbr" -p "${state}/gptboot" -i "${part_index}" "${_table_disk}"
+	if layout_of boot; then
+		_gpart bootcode -b "${state}/pmbr" -p "${state}/${boot_code}" -i "${part_index}" "${_table_disk}"
 	fi
 }
 
@@ -243,7 +307,7 @@ platform_check_table() {
 	_table_sector=$(diskinfo "$1" | awk '{ print $2 }')
 	gpart show "${1##*/}" >"${state}/gpart.log" 2>&1 || return 1
 	! grep -q CORRUPT "${state}/gpart.log" || return 1
-	while read -r _table_index _table_type _table_label _table_start _table_size _table_id; do
+	while read -r _table_index _table_type _table_label _table_start _table_size _table_id _table_content; do
 		awk -v start=$((_table_start / _table_sector)) -v size=$((_table_size / _table_sector)) -v part="${_table_index}" -v type="${_table_type}" '
 			$1 == start && $2 == size && $3 == part && $4 == type { found = 1 } END { exit !found }' "${state}/gpart.log" || return 1
 	done <"${state}/layout"
@@ -251,6 +315,17 @@ platform_check_table() {
 
 platform_read() {
 	dd if="$1" bs=1048576 skip="$2" count="$3" 2>/dev/null
+}
+
+platform_mode() {
+	stat -f %Mp%Lp "$1"
+}
+
+# -p makes passwd too. The worker's own accounts have no part in it: what pwd_mkdb(8) reads is the file it is given.
+platform_account_databases() {
+	pwd_mkdb -p -d "$1" "$1/master.passwd" >"${state}/pwd_mkdb.log" 2>&1 && return 0
+	cat "${state}/pwd_mkdb.log" >&2
+	fail AccountInvalid "master.passwd: $(tail -n 2 "${state}/pwd_mkdb.log" | tr '\n' ' ')" 'write its lines as passwd(5) says'
 }
 
 # Nobody removes a file with the schg flag before the flag is gone.

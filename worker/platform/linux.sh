@@ -5,6 +5,10 @@ dev=${FOUNDRY_DEV:-/dev}
 package_xz=xz-utils
 
 platform_check() {
+	if [ "${job_filesystem}" != ufs ]; then
+		fail UnsupportedOnPlatform 'a ZFS root is made by makefs -t zfs, which only FreeBSD has' \
+			'start the worker from an image of FreeBSD 14.0 or later, or choose the file system ufs'
+	fi
 	need_tool bsdtar libarchive-tools
 	need_tool curl curl
 	need_tool sha256sum coreutils
@@ -163,16 +167,22 @@ platform_extract() {
 	find "${tree}" \( -type d ! -perm -0700 -o -type f ! -perm -0400 \) -exec chmod u+rwx {} +
 }
 
-# _mtree_path(path below the tree): as mtree(5) writes it; every byte outside the plain ones as three octal digits.
+# _mtree_path(path below the tree): sets ${mtree_path} to it as mtree(5) writes it; every byte outside the plain ones as three
+# octal digits.
 _mtree_path() {
-	printf '%s' "$1" | od -An -v -to1 | awk '
+	mtree_path=$1
+	case $1 in
+	*[!A-Za-z0-9._/+,-]*) ;;
+	*) return 0 ;;
+	esac
+	mtree_path=$(printf '%s' "$1" | od -An -v -to1 | awk '
 		{
 			for (i = 1; i <= NF; i++) {
 				code = substr($i, 1, 1) * 64 + substr($i, 2, 1) * 8 + substr($i, 3, 1)
 				plain = (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || index("-._/+,", sprintf("%c", code)) > 0
 				if (plain) printf "%c", code; else printf "\\%s", $i
 			}
-		}'
+		}')
 }
 
 platform_made() {
@@ -180,27 +190,55 @@ platform_made() {
 	directory) _made_type=dir ;;
 	file) _made_type=file ;;
 	esac
+	_mtree_path "${2#"${tree}"}"
 	printf '.%s type=%s uid=%s gid=%s mode=%s flags=none time=%s.0\n' \
-		"$(_mtree_path "${2#"${tree}"}")" "${_made_type}" "$4" "$5" "$3" "${job_timestamp}" >>"${state}/spec"
+		"${mtree_path}" "${_made_type}" "$4" "$5" "$3" "${job_timestamp}" >>"${state}/spec"
+}
+
+platform_made_files() {
+	_made_mode=$1
+	_made_uid=$2
+	_made_gid=$3
+	shift 3
+	for _made_file in "$@"; do
+		platform_made file "${_made_file}" "${_made_mode}" "${_made_uid}" "${_made_gid}"
+	done
+}
+
+# All but the content is in the specification, which has the file already.
+platform_rewrite() {
+	chmod u+w "$1"
+	cat -- "$2" >"$1"
 }
 
 platform_unlock() { :; }
 
-platform_make_root() {
+# _makefs(image, size, label, id, specification, directory)
+_makefs() {
 	_make_status=0
-	node "${worker}/makefs.mjs" -t ffs -o "version=2,label=rootfs,softupdates=1,time=${job_timestamp},id=${job_filesystem_id}" \
-		-s "$2" -F "${state}/spec" "$1" "${tree}" >"${state}/makefs.stdout" 2>"${state}/makefs.stderr" || _make_status=$?
+	node "${worker}/makefs.mjs" -t ffs -o "version=2,label=$3,softupdates=1,time=${job_timestamp},id=$4" \
+		-s "$2" -F "$5" "$1" "$6" >"${state}/makefs.stdout" 2>"${state}/makefs.stderr" || _make_status=$?
 	[ "${_make_status}" -ne 0 ] || return 0
 	cat "${state}/makefs.stderr" >&2
 	_make_said=$(grep '^makefs: [A-Za-z]*: ' "${state}/makefs.stderr" | tail -n 1) || :
 	case ${_make_said} in
 	'makefs: VolumeTooSmall: '*)
 		_make_said=${_make_said#makefs: VolumeTooSmall: }
-		fail VolumeTooSmall "${_make_said%; *}" "${_make_said##*; }"
+		fail VolumeTooSmall "$3: ${_make_said%; *}" "${_make_said##*; }"
 		;;
 	esac
 	# Words of its own, or those of Node: the message stands above the stack, the version in the last line.
-	filesystem_failed "${_make_said:-makefs ended with status ${_make_status}: $(grep -m 1 Error "${state}/makefs.stderr" || tail -n 1 "${state}/makefs.stderr")}"
+	filesystem_failed "$3: ${_make_said:-makefs ended with status ${_make_status}: $(grep -m 1 Error "${state}/makefs.stderr" || tail -n 1 "${state}/makefs.stderr")}"
+}
+
+platform_make_root() {
+	_makefs "$1" "$2" rootfs "${job_filesystem_id}" "${state}/spec" "${tree}"
+}
+
+# An id of its own: the kernel tells mounted file systems apart by it.
+platform_make_data() {
+	printf '. type=dir uid=0 gid=0 mode=0755 time=%s.0\n' "${job_timestamp}" >"${state}/spec.data"
+	_makefs "$1" "$2" "$3" "$(printf '%.18s' "$4" | tr -d - | tr A-F a-f)" "${state}/spec.data" "$5"
 }
 
 # Everything that would come from the clock or from chance is given: the image is a function of the job.
@@ -221,10 +259,11 @@ platform_make_esp() {
 platform_partition() {
 	{
 		printf 'label: gpt\nlabel-id: %s\nunit: sectors\nfirst-lba: 40\n' "${job_disk_id}"
-		while read -r _table_index _table_type _table_label _table_start _table_size _table_id; do
+		while read -r _table_index _table_type _table_label _table_start _table_size _table_id _table_content; do
 			case ${_table_type} in
 			freebsd-boot) _table_type=83BD6B9D-7F41-11DC-BE0B-001560B84F0F ;;
 			efi) _table_type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B ;;
+			freebsd-swap) _table_type=516E7CB5-6ECF-11D6-8FF8-00022D09712B ;;
 			freebsd-ufs) _table_type=516E7CB6-6ECF-11D6-8FF8-00022D09712B ;;
 			esac
 			printf 'start=%s, size=%s, type=%s, uuid=%s, name="%s"\n' $((_table_start / 512)) $((_table_size / 512)) \
@@ -233,9 +272,9 @@ platform_partition() {
 	} >"${state}/table"
 	sfdisk --quiet --no-reread --no-tell-kernel --wipe always "$1" <"${state}/table" >"${state}/table.log" 2>&1 ||
 		write_failed "sfdisk: $(tail -n 1 "${state}/table.log")"
-	layout_of freebsd-boot || return 0
+	layout_of boot || return 0
 	# 440 bytes: the boot code of sector 0; behind it the protective entry that sfdisk has just made.
-	{ dd if="${state}/pmbr" of="$1" bs=440 count=1 conv=notrunc && dd if="${state}/gptboot" of="$1" bs=1048576 seek=$((part_start / 1048576)) conv=notrunc; } 2>"${state}/dd.stderr" ||
+	{ dd if="${state}/pmbr" of="$1" bs=440 count=1 conv=notrunc && dd if="${state}/${boot_code}" of="$1" bs=1048576 seek=$((part_start / 1048576)) conv=notrunc; } 2>"${state}/dd.stderr" ||
 		write_failed "boot code: $(tail -n 1 "${state}/dd.stderr")"
 }
 
@@ -264,6 +303,26 @@ platform_read() {
 	fi
 	# shellcheck disable=SC2086 # one word or none
 	dd if="$1" bs=1048576 skip="$2" count="$3" ${_read_flags} 2>/dev/null
+}
+
+# The tree's own modes mean nothing here; of several lines the last one counts.
+platform_mode() {
+	_mtree_path "${1#"${tree}"}"
+	_mode_path=.${mtree_path} awk '
+		$1 == ENVIRON["_mode_path"] { for (i = 2; i <= NF; i++) if ($i ~ /^mode=[0-7]+$/) mode = substr($i, 6) }
+		END { mode = "000" (mode == "" ? "644" : mode); print substr(mode, length(mode) - 3) }' "${state}/spec"
+}
+
+platform_account_databases() {
+	node "${worker}/pwd-mkdb.mjs" --directory "$1" 2>"${state}/pwd-mkdb.stderr" && return 0
+	cat "${state}/pwd-mkdb.stderr" >&2
+	_databases_said=$(grep '^pwd-mkdb: AccountInvalid: ' "${state}/pwd-mkdb.stderr" | tail -n 1) || :
+	if [ -n "${_databases_said}" ]; then
+		_databases_said=${_databases_said#pwd-mkdb: AccountInvalid: }
+		fail AccountInvalid "${_databases_said%; *}" "${_databases_said##*; }"
+	fi
+	fail WorkerFailed "pwd-mkdb: $(grep -m 1 Error "${state}/pwd-mkdb.stderr" || tail -n 1 "${state}/pwd-mkdb.stderr")" \
+		'report this as a defect of the worker'
 }
 
 platform_discard_tree() {
