@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 /** Gives a field the sentence that docs/recipe.md, the JSON Schema and editors show. */
 export const described = <T extends z.core.$ZodType>(schema: T, description: string): T => {
   // A copy: one schema may serve several fields, and each has its own sentence.
-  const own = z.core.clone(schema, schema._zod.def);
+  const own = z.clone(schema, schema._zod.def);
   z.globalRegistry.add(own, { description });
   return own;
 };

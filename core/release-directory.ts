@@ -3,6 +3,9 @@ import { parseManifest, type ReleaseSet } from './manifest.ts';
 import type { Mirror } from './ports.ts';
 import { type Recipe, releaseLabel } from './recipe.ts';
 
+/** Finding a release takes small text files only. */
+type ReleaseReader = Pick<Mirror, 'read'>;
+
 /** A release as found on its mirrors. */
 export interface FoundRelease {
   /** Directories that answered with the MANIFEST first, then the others. */
@@ -29,7 +32,7 @@ export function releaseDirectories(recipe: Recipe): string[] {
  * Reads MANIFEST and BUILDDATE of a release from its mirrors. Mirrors that have it must agree on every byte.
  * Throws `ReleaseNotFound`, `ManifestMissing`, `ManifestInvalid`, `ManifestMismatch` or `MirrorUnreachable`.
  */
-export async function findRelease(recipe: Recipe, mirror: Mirror): Promise<FoundRelease> {
+export async function findRelease(recipe: Recipe, mirror: ReleaseReader): Promise<FoundRelease> {
   const directories = releaseDirectories(recipe);
   const answers = await Promise.all(
     directories.map(async (directory) => ({ directory, answer: await mirror.read(`${directory}/MANIFEST`) })),
@@ -58,7 +61,7 @@ export async function findRelease(recipe: Recipe, mirror: Mirror): Promise<Found
 }
 
 /** Epoch seconds of the day a release was built, as its directory says. */
-export async function buildDate(directory: string, mirror: Mirror): Promise<number> {
+export async function buildDate(directory: string, mirror: ReleaseReader): Promise<number> {
   const answer = await mirror.read(`${directory}/BUILDDATE`);
   return answer.status === 'found' ? dateOf(answer.text) : UNDATED;
 }
@@ -71,7 +74,7 @@ function dateOf(text: string): number {
 async function explainAbsence(
   recipe: Recipe,
   answers: readonly { directory: string; answer: { status: string; reason?: string } }[],
-  mirror: Mirror,
+  mirror: ReleaseReader,
 ): Promise<FactoryError> {
   const absent = answers.filter(({ answer }) => answer.status === 'absent').map(({ directory }) => directory);
   const first = absent[0];

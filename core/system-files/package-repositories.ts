@@ -50,12 +50,16 @@ function ownRepositories(recipe: Recipe): Repository[] {
     trust,
   });
   return [
-    own('FreeBSD-ports', 'quarterly', keys('pkg')),
+    own(nameIn(major, 'FreeBSD-ports'), 'quarterly', keys('pkg')),
     // Before 15.0 kernel modules were among the ports.
     ...(major >= 15 ? [own('FreeBSD-ports-kmods', `kmods_quarterly_${minor}`, keys('pkg'))] : []),
     ...(recipe.system === 'pkgbase' ? [own('FreeBSD-base', basePath(recipe), keys(`pkgbase-${major}`))] : []),
   ];
 }
+
+/** Before 15.0 the repository of the ports was called FreeBSD: a booted system goes on under the name that it knows. */
+const nameIn = (major: number, name: string): string =>
+  major < 15 && name === 'FreeBSD-ports' ? 'FreeBSD' : name;
 
 /** base_release_1 for 15.1-RELEASE, base_release_1_beta5 for 15.1-BETA5. */
 function basePath(recipe: Recipe): string {
@@ -79,15 +83,15 @@ export function packageRepositories(recipe: Recipe): Repository[] {
   const own = ownRepositories(recipe);
   const { major, minor } = versionOf(recipe);
   const given = recipe.repositories.map((repository): Repository => {
-    const known = own.find(({ name }) => name === repository.name);
+    const name = nameIn(major, repository.name);
     return {
-      name: repository.name,
+      name,
       url: repository.url
         .replaceAll('{abi}', packageAbi(recipe))
         .replaceAll('{major}', String(major))
         .replaceAll('{minor}', String(minor)),
       priority: repository.priority,
-      trust: trustOf(repository, known?.trust),
+      trust: trustOf(repository, own.find((one) => one.name === name)?.trust),
     };
   });
   const names = new Set(given.map(({ name }) => name));
@@ -100,7 +104,10 @@ const ucl = (value: string): string => JSON.stringify(value);
 /** pkg.conf(5), REPOSITORY CONFIGURATION: what the booted system knows beside /etc/pkg/FreeBSD.conf. */
 export function repositoryFiles(recipe: Recipe): SystemFile[] {
   const root = { owner: 'root', group: 'wheel', mode: '0644' };
-  const kept = new Set(recipe.repositories.filter(({ inImage }) => inImage).map(({ name }) => name));
+  const { major } = versionOf(recipe);
+  const kept = new Set(
+    recipe.repositories.filter(({ inImage }) => inImage).map(({ name }) => nameIn(major, name)),
+  );
   const files = packageRepositories(recipe)
     .filter(({ name }) => kept.has(name))
     .flatMap((repository): SystemFile[] => {

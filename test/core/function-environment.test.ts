@@ -5,6 +5,7 @@ import { caught } from './caught.ts';
 const plan = {
   ARTIFACTS_BUCKET: 'bucket',
   WORKER_IMAGE_PARAMETER: '/ami-foundry/{architecture}',
+  WORKER_PLATFORM: 'linux',
   WORKER_INSTANCE_TYPES_AMD64: 'c7i.large, m7i.large',
   WORKER_INSTANCE_TYPES_ARM64: 'c7g.large',
   WORKER_SECONDS: '3600',
@@ -15,6 +16,7 @@ describe('the environment of a function', () => {
     expect(readEnvironment('plan', { ...plan, AWS_SECRET_ACCESS_KEY: 'x' })).toEqual({
       ARTIFACTS_BUCKET: 'bucket',
       WORKER_IMAGE_PARAMETER: '/ami-foundry/{architecture}',
+      WORKER_PLATFORM: 'linux',
       WORKER_INSTANCE_TYPES_AMD64: ['c7i.large', 'm7i.large'],
       WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
       WORKER_SECONDS: 3600,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { contentDigest, parseManifest, selectSets } from '../../core/manifest.ts';
+import { parseManifest, selectSets } from '../../core/manifest.ts';
 import { caught } from './caught.ts';
 
 const URL = 'https://m/releases/amd64/amd64/15.0-RELEASE/MANIFEST';
@@ -82,24 +82,17 @@ describe('the sets of a recipe', () => {
     expect(selectSets(manifest, ['kernel', 'base'], URL).map(({ name }) => name)).toEqual(['kernel', 'base']);
   });
 
+  test('that are optional are taken where there are any', () => {
+    expect(selectSets(manifest, ['kernel'], URL, ['base-dbg', 'lib32']).map(({ name }) => name)).toEqual([
+      'kernel',
+      'base_dbg',
+    ]);
+  });
+
   test('that the MANIFEST does not list are all named, with what there is', () => {
     const error = caught(() => selectSets(manifest, ['base', 'games', 'toString', 'doc'], URL));
     expect(error.name).toBe('SetUnknown');
     expect(error.message).toContain(`games, toString, doc not in ${URL}`);
     expect(error.remedy).toBe('choose from: base, base_dbg, kernel, kernel_dbg.');
-  });
-});
-
-describe('the content digest', () => {
-  const [one, other] = parseManifest(text, URL);
-
-  test('changes with the recipe, with a checksum and with the sets, not with their entries', () => {
-    if (!one || !other) throw new Error('two sets are needed');
-    const digest = contentDigest(sha('a'), [one, other]);
-    expect(digest).toMatch(/^[0-9a-f]{64}$/);
-    expect(contentDigest(sha('a'), [{ ...one, entries: 1 }, other])).toBe(digest);
-    expect(contentDigest(sha('b'), [one, other])).not.toBe(digest);
-    expect(contentDigest(sha('a'), [one])).not.toBe(digest);
-    expect(contentDigest(sha('a'), [{ ...one, sha256: sha('f') }, other])).not.toBe(digest);
   });
 });

@@ -75,10 +75,10 @@ describe('the image name', () => {
   test('says what the image is', () => {
     expect(
       imageName(
-        { name: 'demo', release: '15.1-RELEASE', architecture: 'arm64', filesystem: 'ufs' },
+        { name: 'demo', release: '15.1-RELEASE', architecture: 'arm64', flavour: 'small', filesystem: 'ufs' },
         'fedcba987654'.padEnd(64, '0'),
       ),
-    ).toBe('demo 15.1-RELEASE-arm64 UFS fedcba987654');
+    ).toBe('demo 15.1-RELEASE-arm64 small UFS fedcba987654');
   });
 });
 

@@ -17,16 +17,36 @@ const nested = (path: string, value: unknown): unknown =>
     .reverse()
     .reduce((inner: unknown, key) => ({ [key]: inner }), value);
 
+const defaults = {
+  mirrors: ['https://download.freebsd.org'],
+  filesystem: 'ufs',
+  rootSize: 10,
+  flavour: 'small',
+  system: 'sets',
+  extraSets: [],
+  packages: [],
+  repositories: [],
+  files: [],
+  users: [],
+  groups: [],
+  rcConf: {},
+  loaderConf: {},
+  sysctl: {},
+  hostname: 'freebsd',
+  kernelModules: [],
+  services: {},
+  scripts: [],
+  swap: 'auto',
+  serialConsole: { speed: 115200 },
+  ec2: { loginUser: 'ec2-user' },
+  image: { imdsV2Only: true, tags: {} },
+};
+
 describe('a recipe', () => {
   test('needs name, release and architecture, and gets documented defaults', () => {
     expect(parseRecipe(demo)).toEqual({
       ...demo,
-      mirrors: ['https://download.freebsd.org'],
-      filesystem: 'ufs',
-      rootSize: 10,
-      sets: ['base', 'kernel'],
-      hostname: 'freebsd',
-      image: { imdsV2Only: true, tags: {} },
+      ...defaults,
     });
   });
 
@@ -246,12 +266,7 @@ describe('the digest of a recipe', () => {
     expect(digest(demo)).toBe(
       digestOf({
         ...demo,
-        mirrors: ['https://download.freebsd.org'],
-        filesystem: 'ufs',
-        rootSize: 10,
-        sets: ['base', 'kernel'],
-        hostname: 'freebsd',
-        image: { imdsV2Only: true, tags: {} },
+        ...defaults,
       }),
     );
   });

@@ -12,7 +12,7 @@ const MANIFEST = `base.txz\t${sha('1')}\t2\tbase\t"Base"\ton\nkernel.txz\t${sha(
 function mirrors(
   texts: Readonly<Record<string, string>>,
   down: readonly string[] = [],
-): Mirror & { asked: string[] } {
+): Pick<Mirror, 'read'> & { asked: string[] } {
   const asked: string[] = [];
   return {
     asked,
@@ -145,7 +145,7 @@ describe('a release is not found', () => {
 
   test('when a proxy answers everything with its own page', async () => {
     const html = '<html>Please log in</html>';
-    const port: Mirror = { read: async () => ({ status: 'found', text: html }) };
+    const port: Pick<Mirror, 'read'> = { read: async () => ({ status: 'found', text: html }) };
     const error = await rejected(findRelease(recipe, port));
     expect(error.name).toBe('ManifestInvalid');
     expect(error.message).toContain(`${directory(A)}/MANIFEST`);

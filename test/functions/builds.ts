@@ -52,6 +52,12 @@ export function account(): FakeAccount {
   fake.zones.set('subnet-a', 'eu-central-1a');
   fake.zones.set('subnet-b', 'eu-central-1b');
   fake.launchableImages.add(WORKER_IMAGE);
+  for (const abi of ['FreeBSD:15:amd64', 'FreeBSD:15:aarch64']) {
+    fake.pages.set(`https://pkg.FreeBSD.org/${abi}/quarterly/packagesite.pkg`, {
+      status: 'found',
+      text: abi,
+    });
+  }
   return fake;
 }
 

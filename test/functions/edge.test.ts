@@ -178,6 +178,7 @@ describe('the functions as they are shipped', () => {
     AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
     ARTIFACTS_BUCKET: 'bucket',
     WORKER_IMAGE_PARAMETER: '/p/{architecture}',
+    WORKER_PLATFORM: 'linux',
     WORKER_INSTANCE_TYPES_AMD64: 'c7i.large',
     WORKER_INSTANCE_TYPES_ARM64: 'c7g.large',
     WORKER_SECONDS: '3600',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { expectedProperties } from '../../core/image-properties.ts';
 import type { Tags } from '../../core/names.ts';
 import { tagKey } from '../../core/names.ts';
@@ -14,6 +15,7 @@ import type {
   Parameters,
   Snapshot,
   Snapshots,
+  Sources,
   Subnet,
   Volume,
   VolumeSpec,
@@ -358,6 +360,15 @@ export class FakeAccount {
       this.#call('artifacts.presign');
       return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e7`;
     },
+    presignPut: async (key, seconds) => {
+      this.#call('artifacts.presignPut');
+      return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e8`;
+    },
+  };
+
+  readonly sources: Sources = {
+    presign: async (uri, seconds) =>
+      `https://sources.example/${uri.slice(5)}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e7`,
   };
 
   readonly parameters: Parameters = {
@@ -369,6 +380,16 @@ export class FakeAccount {
 
   readonly mirror: Mirror = {
     read: async (url) => this.pages.get(url) ?? { status: 'absent' },
+    digest: async (url) => {
+      const answer = this.pages.get(url) ?? { status: 'absent' };
+      return answer.status === 'found'
+        ? {
+            status: 'found',
+            sha256: createHash('sha256').update(answer.text).digest('hex'),
+            bytes: answer.text.length,
+          }
+        : answer;
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { tagKey } from '../../core/names.ts';
-import { plan, planStep } from '../../functions/steps/plan.ts';
+import { type PlanSettings, plan, planStep } from '../../functions/steps/plan.ts';
 import { rejected } from '../core/caught.ts';
 import { demo } from '../core/legal-recipes.ts';
 import { account, BUILD, execution, imageSpec, WORKER_IMAGE } from './builds.ts';
@@ -12,11 +12,12 @@ const MANIFEST = ['base', 'kernel', 'lib32']
   .map((name, n) => `${name}.txz\t${String(n + 1).repeat(64)}\t${n + 10}\t${name}\t"${name}"\ton\n`)
   .join('');
 
-const settings = {
+const settings: PlanSettings = {
   ARTIFACTS_BUCKET: 'bucket',
   WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/base',
   WORKER_INSTANCE_TYPES_AMD64: ['c7i.large', 'm7i.large'],
   WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
+  WORKER_PLATFORM: 'linux',
   WORKER_SECONDS: 3600,
 };
 
@@ -29,8 +30,11 @@ beforeEach(() => {
 });
 
 const run = (recipe: unknown = demo, dryRun = false) => {
-  const { parameters, images, mirror, artifacts, clock } = fake;
-  return plan({ parameters, images, mirror, artifacts, clock, settings })({ recipe, dryRun }, execution);
+  const { parameters, images, mirror, artifacts, sources, clock } = fake;
+  return plan({ parameters, images, mirror, artifacts, sources, clock, settings })(
+    { recipe, dryRun },
+    execution,
+  );
 };
 
 describe('plan', () => {
@@ -55,7 +59,7 @@ describe('plan', () => {
       },
     });
     expect(output.plan.image.name).toBe(
-      `demo 15.1-RELEASE-amd64 UFS ${output.plan.contentDigest.slice(0, 12)}`,
+      `demo 15.1-RELEASE-amd64 small UFS ${output.plan.contentDigest.slice(0, 12)}`,
     );
     expect(output.plan.image.tags).toMatchObject({
       [tagKey.build]: BUILD,
@@ -127,6 +131,12 @@ describe('plan', () => {
   test.each([
     ['InvalidRecipe', { ...demo, rootSize: 0 }],
     ['UnsupportedOnPlatform', { ...demo, filesystem: 'zfs' }],
+    ['UnsupportedOnPlatform', { ...demo, scripts: [{ name: 'one', run: 'true' }] }],
+    ['UnsupportedOnPlatform', { ...demo, updates: 'at-build' }],
+    [
+      'RepositoryUnavailable',
+      { ...demo, repositories: [{ name: 'own', url: 'https://p.example', unsigned: true }] },
+    ],
     ['ReleaseNotFound', { ...demo, release: '15.9-RELEASE' }],
     ['SetUnknown', { ...demo, sets: ['base', 'kernel', 'games'] }],
   ])('refuses with %s', async (name, recipe) => {

@@ -61,11 +61,23 @@ beforeEach(() => {
 });
 
 function functions(): Record<string, Handler> {
-  const { instances, volumes, snapshots, images, network, parameters, mirror, artifacts } = fake;
-  const world = { instances, volumes, snapshots, images, network, parameters, mirror, artifacts, clock };
+  const { instances, volumes, snapshots, images, network, parameters, mirror, artifacts, sources } = fake;
+  const world = {
+    instances,
+    volumes,
+    snapshots,
+    images,
+    network,
+    parameters,
+    mirror,
+    artifacts,
+    sources,
+    clock,
+  };
   const planSettings = {
     ARTIFACTS_BUCKET: 'bucket',
     WORKER_IMAGE_PARAMETER: '/freebsd/{architecture}',
+    WORKER_PLATFORM: 'linux' as const,
     WORKER_INSTANCE_TYPES_AMD64: ['c7i.large'],
     WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
     WORKER_SECONDS: 3600,

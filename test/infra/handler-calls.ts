@@ -3,7 +3,7 @@ import { EC2Client } from '@aws-sdk/client-ec2';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import type { HandlerExecutionContext } from '@smithy/types';
 import { vi } from 'vitest';
-import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
+import { s3Artifacts, s3Sources } from '../../adapters/aws/artifacts.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Network } from '../../adapters/aws/network.ts';
@@ -18,6 +18,7 @@ import type {
   Instances,
   Network,
   Snapshots,
+  Sources,
   Parameters as Ssm,
   Volumes,
 } from '../../core/ports.ts';
@@ -107,7 +108,9 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
     s3Artifacts: {
       put: ['builds/demo/object', 'text', 'text/plain'],
       presign: ['builds/demo/object', 60],
+      presignPut: ['builds/demo/object', 60],
     } satisfies Samples<Artifacts>,
+    s3Sources: { presign: ['s3://company/object', 60] } satisfies Samples<Sources>,
   }) as const;
 
 type Factory = keyof ReturnType<typeof samples>;
@@ -194,6 +197,7 @@ export async function callsOf(factory: Factory, method: string, setting: Setting
     ec2Volumes: ec2Volumes(ec2),
     ssmParameters: ssmParameters(ssm),
     s3Artifacts: s3Artifacts({ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' }, 'artifacts'),
+    s3Sources: s3Sources({ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' }),
   } satisfies Record<Factory, unknown>;
   const adapter = adapters[factory] as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   const args = (samples(setting)[factory] as unknown as Record<string, unknown[]>)[method];
@@ -203,7 +207,11 @@ export async function callsOf(factory: Factory, method: string, setting: Setting
     const answer = await run(...args);
     // Whoever signs a URL must be allowed what the URL does.
     if (typeof answer === 'string' && answer.includes('X-Amz-Signature=')) {
-      calls.push({ service: 's3', operation: 'GetObject', input: {} });
+      calls.push({
+        service: 's3',
+        operation: method === 'presignPut' ? 'PutObject' : 'GetObject',
+        input: {},
+      });
     }
   } catch (error) {
     if (!(error instanceof Error && /returned no/.test(error.message))) throw error;

@@ -23,7 +23,7 @@ const granted = new Map<FunctionName, Statement[]>();
 const called = new Map<FunctionName, Call[]>();
 
 beforeAll(async () => {
-  stack = synthesize();
+  stack = synthesize({ sourceBuckets: 'company,company-kernels' });
   const { Variables } = stack.function('launch').Properties.Environment;
   setting = {
     subnetId: Variables.SUBNET_IDS.split(',')[0],
@@ -227,6 +227,11 @@ describe('SSM', () => {
     ]));
 });
 
+it('without buckets in the settings no object of anybody else can be read', () => {
+  const statements = synthesize().statements('plan');
+  expect(actionsOf(statements)).not.toContain('s3:GetObject');
+});
+
 it('objects are reached by the names that the steps give them', () => {
   const objects = Object.fromEntries(
     functionNames.map((name) => [
@@ -242,7 +247,13 @@ it('objects are reached by the names that the steps give them', () => {
   );
   const { PAYLOAD_BUCKET, PAYLOAD_KEY } = stack.function('launch').Properties.Environment.Variables;
   expect(objects).toEqual({
-    plan: ['s3:PutObject artifacts/builds/*/job'],
+    plan: [
+      's3:PutObject artifacts/builds/*/job',
+      's3:PutObject artifacts/builds/*/manifest.mtree.gz',
+      's3:PutObject artifacts/builds/*/sbom.cdx.json',
+      's3:GetObject arn:aws:s3:::company/*',
+      's3:GetObject arn:aws:s3:::company-kernels/*',
+    ],
     launch: [
       's3:GetObject artifacts/builds/*/job',
       `s3:GetObject arn:aws:s3:::${PAYLOAD_BUCKET}/${PAYLOAD_KEY}`,
