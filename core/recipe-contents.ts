@@ -48,6 +48,7 @@ const file = z
   .check(
     oneOf('content', 'url', 's3'),
     z.refine(({ content, sha256: sum }) => (content === undefined) === (sum !== undefined), {
+      when: ({ issues }) => issues.length === 0,
       path: ['sha256'],
       error: 'must be there with url and s3, and only with them',
     }),

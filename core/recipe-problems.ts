@@ -18,11 +18,21 @@ function listed(problems: readonly string[]): string {
   return `${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${shown.join('\n')}`;
 }
 
-/** What is of the wrong type has the wrong length too, which would only confuse (checks of length look at texts and lists alike). */
+/**
+ * One problem a field: what is of the wrong type has the wrong length too, and a text of two lines no right form. Unknown keys of an object are
+ * problems of their own fields, and so is what a rule says of the whole recipe.
+ */
 function withoutConsequences(issues: readonly Issue[]): Issue[] {
-  const place = (issue: Issue) => JSON.stringify(issue.path);
+  const place = ({ path }: Issue) => JSON.stringify(path);
   const mistyped = new Set(issues.filter(({ code }) => code === 'invalid_type').map(place));
-  return issues.filter((issue) => issue.code === 'invalid_type' || !mistyped.has(place(issue)));
+  const seen = new Set<string>();
+  return issues.filter((issue) => {
+    if (issue.code === 'unrecognized_keys' || issue.path.length === 0) return true;
+    if (mistyped.has(place(issue)) && issue.code !== 'invalid_type') return false;
+    if (seen.has(place(issue))) return false;
+    seen.add(place(issue));
+    return true;
+  });
 }
 
 function describeIssue(issue: Issue, schema: unknown): string[] {
@@ -39,17 +49,19 @@ function describeIssue(issue: Issue, schema: unknown): string[] {
   }
   if ((issue.code === 'invalid_type' || issue.code === 'invalid_value') && issue.input === undefined)
     return [`${path || 'the recipe'} is missing`];
-  if (issue.code === 'invalid_value') {
+  // The schema's own words, where it has any, know what is meant.
+  const ownWords = /^(must|is) /.test(issue.message);
+  if (issue.code === 'invalid_value' && !ownWords) {
     return [
       `${path} must be one of ${issue.values.map(String).join(', ')}; it is ${preview(issue.input, issue.path)}`,
     ];
   }
-  if (issue.code === 'invalid_type') {
+  if (issue.code === 'invalid_type' && !ownWords) {
     return [
       `${path || 'the recipe'} must be ${article(issue.expected)}; it is ${preview(issue.input, issue.path)}`,
     ];
   }
-  const said = /^(must|is) /.test(issue.message) ? issue.message : `is not right: ${issue.message}`;
+  const said = ownWords ? issue.message : `is not right: ${issue.message}`;
   const shown =
     issue.input === undefined || issue.code === 'custom' ? '' : `; it is ${preview(issue.input, issue.path)}`;
   return [`${path || 'the recipe'} ${said}${shown}`];
