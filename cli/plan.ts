@@ -215,13 +215,28 @@ const duration = (seconds: number): string =>
 
 function estimateText({ size, phases, seconds, price }: Estimate): string[] {
   const unknown = size.unknown.length > 0 ? `, without ${size.unknown.join(', ')}` : '';
+  const parts = (total: string, items: readonly string[]) => [`${total}: ${items[0]}`, ...items.slice(1)];
   return [
-    ...listed('about', [
-      `${bytes(size.download)} fetched, ${bytes(size.extracted)} in the image${unknown}`,
-      `${duration(seconds)}: ${phases.map((phase) => `${phase.name} ${duration(phase.seconds)}`).join(', ')}`,
-      `$${rough(price.build)} for the build: ${price.lines.map(({ name, dollars }) => `${name} $${rough(dollars)}`).join(', ')}`,
-      `$${rough(price.monthly)} a month for the snapshot`,
-      `(nothing of this was measured on AWS; list prices of ${price.region}, ${price.asOf}; --json has each number's reason)`,
+    ...listed('size', [
+      `about ${bytes(size.download)} fetched, ${bytes(size.extracted)} in the image${unknown}`,
+    ]),
+    ...labelled(
+      'time',
+      parts(
+        `about ${duration(seconds)}`,
+        phases.map((phase) => `${phase.name} ${duration(phase.seconds)}`),
+      ),
+    ),
+    ...labelled(
+      'price',
+      parts(
+        `about $${rough(price.build)}`,
+        price.lines.map(({ name, dollars }) => `${name} $${rough(dollars)}`),
+      ),
+    ),
+    ...listed('', [
+      `and about $${rough(price.monthly)} a month for the snapshot`,
+      `(list prices of ${price.region}, ${price.asOf}; nothing of this was measured on AWS; --json has the reasons)`,
     ]),
   ];
 }

@@ -2,7 +2,7 @@
 const passwordHash = /\$([0-9a-z]{1,3})\$[A-Za-z0-9./$=,-]{8,}/g;
 
 /** The query of a URL may be a signature. */
-const query = /(https?:\/\/[^\s"'?#]+)\?[^\s"']+/g;
+const query = /(https?:\/\/[^\s?]+)\?[^\s"]+/g;
 
 /** A text without password hashes and signed URLs, for terminals, logs and tickets. */
 export const masked = (text: string): string =>

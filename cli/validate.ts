@@ -57,7 +57,7 @@ const text = ({ file, builds }: Validation): string =>
       const { name, release, architecture, filesystem, flavour } = image;
       return [
         '',
-        `${name} ${release}-${architecture} ${filesystem.toUpperCase()} ${flavour}${place === '' ? '' : `  (${place})`}`,
+        `${name} ${release}-${architecture} ${flavour} ${filesystem.toUpperCase()}${place === '' ? '' : `  (${place})`}`,
         ...imageText(image),
       ];
     }),

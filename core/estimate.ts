@@ -91,7 +91,7 @@ const REST_SECONDS = 20;
 
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
-  states: 16,
+  states: 17,
   tasks: 10,
   poll: { worker: 8, snapshot: 10 },
   statesPerPoll: 3,

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type EstimatedBuild, estimate, stateMachineShape, usualInstanceType } from '../../core/estimate.ts';
+import { prices } from '../../core/prices.ts';
+import { workerInstanceTypes } from '../../infra/functions.ts';
+
+const small: EstimatedBuild = {
+  architecture: 'amd64',
+  rootSizeGiB: 10,
+  sets: ['base', 'kernel'],
+  pkgbase: false,
+  packages: 6,
+  update: 'none',
+};
+
+describe('an estimate', () => {
+  test('is minutes and cents, as the README says', () => {
+    const { seconds, price, size } = estimate(small);
+    expect(seconds).toBeGreaterThan(120);
+    expect(seconds).toBeLessThan(900);
+    expect(price.build).toBeGreaterThan(0.005);
+    expect(price.build).toBeLessThan(0.05);
+    expect(price.monthly).toBeCloseTo((size.extracted / 1e9) * 0.05, 6);
+  });
+
+  test('is the sum of its parts, and each part has a reason', () => {
+    const { seconds, phases, price } = estimate(small);
+    expect(seconds).toBe(phases.reduce((sum, phase) => sum + phase.seconds, 0));
+    expect(price.build).toBeCloseTo(
+      price.lines.reduce((sum, line) => sum + line.dollars, 0),
+      9,
+    );
+    for (const { because } of [...phases, ...price.lines]) expect(because).not.toBe('');
+  });
+
+  test.each([
+    [{ sets: ['base', 'kernel', 'base_dbg'] }],
+    [{ packages: 60 }],
+    [{ update: 'freebsd-update' as const }],
+  ])('grows with %j', (more) => {
+    expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
+    expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
+  });
+
+  test('names the sets that it knows nothing of', () => {
+    expect(estimate({ ...small, sets: ['base', 'mine'] }).size.unknown).toEqual(['mine']);
+  });
+
+  test('without a price of the instance says so', () => {
+    expect(estimate({ ...small, instanceType: 'x9.large' }).price.lines[0]).toMatchObject({
+      dollars: 0,
+      because: 'its price is not known here',
+    });
+  });
+});
+
+test('every instance type that workers use has a price, and the first is the usual one', () => {
+  for (const type of Object.values(workerInstanceTypes).flat()) {
+    expect(prices.instanceHour[type]).toBeGreaterThan(0);
+  }
+  expect(usualInstanceType).toEqual({
+    amd64: workerInstanceTypes.amd64[0],
+    arm64: workerInstanceTypes.arm64[0],
+  });
+});
+
+test('counts the states of the state machine that there is', () => {
+  interface State {
+    readonly Type: string;
+    readonly Next?: string;
+    readonly Seconds?: number;
+    readonly Default?: string;
+    readonly Choices?: readonly { readonly Next: string }[];
+  }
+  const { StartAt, States: states } = JSON.parse(
+    readFileSync(new URL('../../statemachines/build-image.asl.json', import.meta.url), 'utf8'),
+  ) as { readonly StartAt: string; readonly States: Readonly<Record<string, State>> };
+  // The straight way: nothing is adopted, everything is ready when it is asked for.
+  const way: string[] = [];
+  for (let name: string | undefined = StartAt; name !== undefined; ) {
+    way.push(name);
+    const state: State | undefined = states[name];
+    const ready: string | undefined = state?.Choices?.[0]?.Next;
+    name = state?.Next ?? (state?.Default?.startsWith('Pause') ? ready : state?.Default);
+  }
+  expect(way).toHaveLength(stateMachineShape.states);
+  expect(way.filter((name) => states[name]?.Type === 'Task')).toHaveLength(stateMachineShape.tasks);
+  expect(states.PauseForWorker?.Seconds).toBe(stateMachineShape.poll.worker);
+  expect(states.PauseForSnapshot?.Seconds).toBe(stateMachineShape.poll.snapshot);
+});
