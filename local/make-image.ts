@@ -1,11 +1,12 @@
 // `make image`: one recipe through the whole chain on this machine. Arguments: RECIPE.
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { parseArgs, promisify } from 'node:util';
-import { EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeImagesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { FactoryError } from '../core/errors.ts';
-import { executionName } from '../core/names.ts';
+import { artifactKey, executionName, tagKey } from '../core/names.ts';
 import { parseRecipe, type Recipe, recipeDigest } from '../core/recipe.ts';
 import { readRecipeText } from '../core/recipe-text.ts';
 import { showProgress } from './build-progress.ts';
@@ -85,15 +86,16 @@ async function readRecipeFile(file: string): Promise<string> {
 
 async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): Promise<number> {
   const started = performance.now();
-  const { stateMachineArn } = await deploy(cloud);
+  const { stateMachineArn, artifactsBucket } = await deploy(cloud);
   const client = {
     region: cloud.region,
     endpoint: cloud.endpoint,
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   };
   const sfn = new SFNClient(client);
+  const ec2 = new EC2Client(client);
   const executionArn = await startBuild(sfn, stateMachineArn, recipe);
-  const { execution } = await showProgress(followBuild(sfn, new EC2Client(client), executionArn));
+  const { execution } = await showProgress(followBuild(sfn, ec2, executionArn));
   const look = [
     '',
     'Look further: run `make cloud`, and in another terminal, with the variables it prints,',
@@ -110,6 +112,19 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
   // As sparse as it can be: the copy is for looking at and for `dd`, where a hole reads as zeroes.
   await run('cp', ['--reflink=auto', '--sparse=auto', snapshotPath(state, result.snapshotId), raw]);
   const { size, blocks } = await stat(raw);
+  const maker = await buildOf(ec2, result.imageId);
+  const beside = [
+    ['manifest', 'manifest.mtree.gz', `${out}/${recipe.name}.mtree.gz`],
+    ['SBOM', 'sbom.cdx.json', `${out}/${recipe.name}.cdx.json`],
+  ] as const;
+  // Path-style: the local cloud has one host name for all buckets.
+  const s3 = new S3Client({ ...client, forcePathStyle: true });
+  for (const [, file, path] of beside) {
+    const { Body } = await s3.send(
+      new GetObjectCommand({ Bucket: artifactsBucket, Key: artifactKey(maker, file) }),
+    );
+    await writeFile(path, (await Body?.transformToByteArray()) ?? '');
+  }
   const seconds = (performance.now() - started) / 1000;
   console.log(
     [
@@ -118,6 +133,7 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
       `AMI       ${result.imageId}  (${result.name})`,
       `snapshot  ${result.snapshotId}`,
       `disk      ${raw}  (${size / 2 ** 30} GiB, ${((blocks * 512) / 1e6).toFixed(0)} MB of it written)`,
+      ...beside.map(([what, , path]) => `${what.padEnd(8)}  ${path}`),
       `time      ${seconds.toFixed(1)} s${result.report && !result.adopted ? `, of which the worker took ${result.report.seconds.toFixed(1)} s` : ''}`,
       ...look,
     ]
@@ -125,6 +141,14 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
       .join('\n'),
   );
   return 0;
+}
+
+/** The build that made an image: not this one, when the image was adopted. */
+async function buildOf(ec2: EC2Client, imageId: string): Promise<string> {
+  const { Images: [image] = [] } = await ec2.send(new DescribeImagesCommand({ ImageIds: [imageId] }));
+  const build = image?.Tags?.find(({ Key }) => Key === tagKey.build)?.Value;
+  if (build === undefined) throw new Error(`${imageId} has no tag ${tagKey.build}`);
+  return build;
 }
 
 /** Starts the execution under the first name that Step Functions has not kept from an earlier attempt. */
