@@ -34,7 +34,12 @@ after() {
 table=$FREEBSD_DEVICES/table
 
 case $name in
-uname) echo FreeBSD ;;
+uname)
+	case ${1:-} in
+	-m) echo "${FREEBSD_MACHINE:-amd64}" ;;
+	*) echo FreeBSD ;;
+	esac
+	;;
 id) echo 0 ;;
 sysctl)
 	case $2 in
@@ -147,6 +152,8 @@ mtree)
 	;;
 b64decode) base64 -d ;;
 chflags | chown | zpool) ;;
+pwd_mkdb) for made in passwd pwd.db spwd.db; do : >"$(after -d "$@")/$made"; done ;;
+stat) printf '%04d\n' "$(stat -c %a "$last")" ;;
 shutdown) : >"$FREEBSD_DEVICES/powered-off" ;;
 date)
 	case "$*" in
@@ -167,6 +174,6 @@ dd)
 	done
 	exec dd "$@"
 	;;
-curl | wget | sha256sum | base64 | stat | readlink | sfdisk | mcopy | mkfs.vfat | node | bsdtar | lsblk | blockdev | poweroff) exit 127 ;;
+curl | wget | sha256sum | base64 | sfdisk | mcopy | mkfs.vfat | node | bsdtar | lsblk | blockdev | poweroff) exit 127 ;;
 *) exec "$name" "$@" ;;
 esac

@@ -247,7 +247,7 @@ _packages_from_repositories() {
 
 # _package_wanted(number, way): base packages go in from outside, where the system is made of them. Sets ${value} to the name.
 _package_wanted() {
-	job_get "package.$1.name" || return 1
+	job_get "package.$1.name"
 	case ${job_system},${value},$2 in
 	pkgbase,FreeBSD-*,outside) return 0 ;;
 	pkgbase,FreeBSD-*,*) return 1 ;;
