@@ -51,6 +51,16 @@ const base =
 const packageTools = 'pkg freebsd-update mount umount devfs fuser chroot df openssl nc timeout'.split(' ');
 const foreign = 'curl wget sha256sum base64 sfdisk node bsdtar lsblk truncate mkfifo'.split(' ');
 
+/** Takes away the files that every job of the tests has. */
+const noFiles = {
+  'file.count': 0,
+  ...Object.fromEntries(
+    [1, 2, 3].flatMap((n) =>
+      ['path', 'mode', 'uid', 'gid', 'content'].map((key) => [`file.${n}.${key}`, undefined]),
+    ),
+  ),
+};
+
 export interface PhaseResult {
   readonly status: number | null;
   readonly stdout: string;
@@ -88,7 +98,7 @@ export async function runPhase(options: PhaseOptions): Promise<PhaseResult> {
   }
   writeFileSync(
     join(bench.folder, 'job'),
-    `${job([], { 'mirror.count': 1, 'mirror.1': 'http://mirror.example/r', ...options.job }).join('\n')}\n`,
+    `${job([], { ...noFiles, 'mirror.count': 1, 'mirror.1': 'http://mirror.example/r', ...options.job }).join('\n')}\n`,
   );
   rmSync(join(bench.state, 'job'), { recursive: true, force: true });
   rmSync(join(bench.state, 'failure'), { force: true });

@@ -112,8 +112,8 @@ platform_removed_all() {
 		FILENAME == ARGV[1] { removed[plain($1)] = 1; next }
 		{
 			path = plain($1); sub(/^[.]/, "", path); sub(/\/$/, "", path)
-			while (path != "" && !(path in removed)) sub(/\/[^\/]*$/, "", path)
-			if (path == "") print
+			while (path ~ /^\// && !(path in removed)) sub(/\/[^\/]*$/, "", path)
+			if (path !~ /^\//) print
 		}' "${state}/spec.removed" "${state}/spec" >"${state}/spec.sealed"
 	mv "${state}/spec.sealed" "${state}/spec"
 	: >"${state}/spec.removed"
