@@ -13,7 +13,8 @@ grub-mkimage:grub-common'
 files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin'
 if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
-grub-fstest:grub-common packer:packer setpriv:util-linux git:git"
+grub-fstest:grub-common packer:packer setpriv:util-linux git:git postfix:postfix ip:iproute2
+gawk:gawk mawk:mawk original-awk:original-awk"
 fi
 
 missing=
@@ -25,6 +26,10 @@ for pair in $files; do
 done
 if [ "$job" = test ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     missing="$missing python3-venv"
+fi
+# Where it lies depends on the machine's architecture.
+if [ "$job" = test ] && ! ls /usr/lib/*/sasl2/libplain.so >/dev/null 2>&1; then
+    missing="$missing libsasl2-modules"
 fi
 
 if [ -n "$missing" ]; then
@@ -43,6 +48,12 @@ if [ -n "$missing" ]; then
         exit 77
     fi
     printf 'setup: installing %s\n' "$missing"
+    case " $missing" in
+    *' postfix '*)
+        # The tests bring their own configuration: the machine itself gets no mail server.
+        echo 'postfix postfix/main_mailer_type select No configuration' | $sudo debconf-set-selections
+        ;;
+    esac
     # shellcheck disable=SC2086
     { $sudo apt-get update -q && $sudo env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends $missing; } >&2
