@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
 .PHONY: image test cloud bench clean
 
-image: ## Build the image of RECIPE on this machine, end to end, against the local cloud
+image: ## Build the image of RECIPE on this machine, end to end, against the local cloud; SET="name=value …" for its parameters
 	@local/setup.sh image
 	@node esbuild.config.mjs
-	@node local/make-image.ts $(RECIPE)
+	@node local/make-image.ts $(RECIPE) $(foreach setting,$(SET),--set '$(setting)')
 
 cloud: ## Leave the local cloud running, so that the AWS CLI can look at it
 	@local/setup.sh image

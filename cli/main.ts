@@ -4,17 +4,16 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { FactoryError } from '../core/errors.ts';
 import { plan } from './plan.ts';
 import { masked } from './secrets.ts';
+import { addSetting, type Settings } from './setting.ts';
 import { validate } from './validate.ts';
 
 const EXIT = { ok: 0, problems: 1, usage: 2 } as const;
 
 /** `--set name=value`, any number of times. */
-function setting(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('Write it as name=value.');
-  const name = text.slice(0, at);
-  if (Object.hasOwn(before, name)) throw new InvalidArgumentError(`${name} is set twice.`);
-  return Object.fromEntries([...Object.entries(before), [name, text.slice(at + 1)]]);
+function setting(text: string, before: Settings = {}): Settings {
+  const added = addSetting(text, before);
+  if ('problem' in added) throw new InvalidArgumentError(added.problem);
+  return added.settings;
 }
 
 const program = new Command('foundry')

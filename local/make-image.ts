@@ -1,16 +1,19 @@
-// `make image`: one recipe through the whole chain on this machine. Arguments: RECIPE.
+// `make image`: a recipe through the whole chain on this machine. Arguments: RECIPE [--set name=value …].
+// The builds of a matrix are made one after the other.
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { parseArgs, promisify } from 'node:util';
 import { DescribeImagesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { coordinatesText, readRecipeFile, type WantedBuild } from '../cli/recipe-file.ts';
+import { addSetting, type Settings } from '../cli/setting.ts';
 import { FactoryError } from '../core/errors.ts';
 import { artifactKey, executionName, tagKey } from '../core/names.ts';
-import { parseRecipe, type Recipe, recipeDigest } from '../core/recipe.ts';
-import { readRecipeText } from '../core/recipe-text.ts';
+import { type Recipe, recipeDigest } from '../core/recipe.ts';
 import { showProgress } from './build-progress.ts';
 import { type Cloud, startCloud } from './cloud.ts';
+import { MissingGrub } from './demo-release/boot-files.ts';
 import { makeDemoRelease } from './demo-release/make.ts';
 import { startMirror } from './demo-release/serve.ts';
 import { deploy } from './deploy.ts';
@@ -37,10 +40,11 @@ async function main(): Promise<number> {
     options: {
       state: { type: 'string', default: new URL('.state/cloud', root).pathname },
       out: { type: 'string', default: new URL('out', root).pathname },
+      set: { type: 'string', multiple: true, default: [] },
     },
   });
   const [file = 'examples/demo.yaml'] = positionals;
-  const recipe = parseRecipe(readRecipeText(await readRecipeFile(file), file), file);
+  const builds = await readRecipeFile(file, values.set.reduce(withSetting, {}));
   const cloud = await startCloud({ stateDirectory: values.state });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     // The worker is a process of its own group: a cloud that just dies would leave it running.
@@ -56,35 +60,40 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const mirror = await serveDemoRelease(recipe);
-    try {
-      return await build(cloud, recipe, values.out, values.state);
-    } finally {
-      await mirror?.close();
+    let failed = 0;
+    for (const [index, wanted] of builds.entries()) {
+      if (builds.length > 1)
+        console.log(`\n${index + 1} of ${builds.length}: ${coordinatesText(wanted.coordinates)}`);
+      const mirror = await serveDemoRelease(wanted.recipe);
+      try {
+        if (!(await build(cloud, wanted, values.out, values.state))) failed++;
+      } finally {
+        await mirror?.close();
+      }
     }
+    if (failed > 0 && builds.length > 1) console.error(`\n${failed} of ${builds.length} builds failed`);
+    return failed > 0 ? 1 : 0;
   } finally {
     await cloud.stop();
   }
 }
 
-async function readRecipeFile(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    if (!['ENOENT', 'EACCES', 'EISDIR'].includes(code)) throw error;
-    throw new FactoryError(
-      'InvalidRecipe',
-      {
-        message: `the recipe cannot be read: ${message}`,
-        remedy: 'name a file: make image RECIPE=examples/demo.yaml.',
-      },
-      { cause: error },
-    );
-  }
+function withSetting(before: Settings, text: string): Settings {
+  const added = addSetting(text, before);
+  if ('settings' in added) return added.settings;
+  throw new FactoryError('InvalidRecipe', {
+    message: `--set ${text}: ${added.problem}`,
+    remedy: 'give each parameter its value once: --set name=value.',
+  });
 }
 
-async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): Promise<number> {
+/** What the files of a build are called: builds of a matrix have one name, and differ in their coordinates. */
+const fileName = ({ recipe, coordinates }: WantedBuild): string =>
+  [recipe.name, ...Object.values(coordinates).map((value) => encodeURIComponent(value))].join('-');
+
+/** Whether it succeeded. */
+async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: string): Promise<boolean> {
+  const { recipe } = wanted;
   const started = performance.now();
   const { stateMachineArn, artifactsBucket } = await deploy(cloud);
   const client = {
@@ -104,18 +113,19 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
   ];
   if (execution.status !== 'SUCCEEDED') {
     console.error([`\n${execution.status}: ${execution.error}\n${execution.cause}`, ...look].join('\n'));
-    return 1;
+    return false;
   }
   const result = JSON.parse(execution.output ?? '{}') as BuildResult;
   await mkdir(out, { recursive: true });
-  const raw = `${out}/${recipe.name}.raw`;
+  const place = `${out}/${fileName(wanted)}`;
+  const raw = `${place}.raw`;
   // As sparse as it can be: the copy is for looking at and for `dd`, where a hole reads as zeroes.
   await run('cp', ['--reflink=auto', '--sparse=auto', snapshotPath(state, result.snapshotId), raw]);
   const { size, blocks } = await stat(raw);
   const maker = await buildOf(ec2, result.imageId);
   const beside = [
-    ['manifest', 'manifest.mtree.gz', `${out}/${recipe.name}.mtree.gz`],
-    ['SBOM', 'sbom.cdx.json', `${out}/${recipe.name}.cdx.json`],
+    ['manifest', 'manifest.mtree.gz', `${place}.mtree.gz`],
+    ['SBOM', 'sbom.cdx.json', `${place}.cdx.json`],
   ] as const;
   // Path-style: the local cloud has one host name for all buckets.
   const s3 = new S3Client({ ...client, forcePathStyle: true });
@@ -140,7 +150,7 @@ async function build(cloud: Cloud, recipe: Recipe, out: string, state: string): 
       .filter((line, index) => index === 0 || line !== '')
       .join('\n'),
   );
-  return 0;
+  return true;
 }
 
 /** The build that made an image: not this one, when the image was adopted. */
@@ -193,7 +203,8 @@ async function serveDemoRelease(recipe: Recipe) {
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof FactoryError || error instanceof StateDirectoryInUse)) throw error;
+  const told = [FactoryError, StateDirectoryInUse, MissingGrub].some((kind) => error instanceof kind);
+  if (!(told && error instanceof Error)) throw error;
   console.error(`${error.name}: ${error.message}`);
   process.exitCode = 2;
 }
