@@ -74,7 +74,11 @@ const functions = await esbuild.build({
 await writeFile(`${root}dist/metafile.json`, JSON.stringify(functions.metafile));
 await esbuild.build({
   ...common,
-  entryPoints: [{ in: 'image/makefs.ts', out: 'makefs' }],
+  // What the Linux worker runs beside its shell program.
+  entryPoints: [
+    ...['makefs', 'manifest', 'pwd-mkdb'].map((name) => ({ in: `image/${name}.ts`, out: name })),
+    { in: 'packages/pkg.ts', out: 'pkg' },
+  ],
   outdir: 'dist/image',
   outExtension: { '.js': '.mjs' },
   sourcemap: false,
@@ -84,7 +88,7 @@ await esbuild.build({
 const payload = `${root}dist/payload/worker`;
 await mkdir(payload, { recursive: true });
 await cp(`${root}worker`, payload, { recursive: true, filter: (path) => !path.endsWith('.md') });
-await cp(`${root}dist/image/makefs.mjs`, `${payload}/makefs.mjs`);
+await cp(`${root}dist/image`, payload, { recursive: true });
 const files = (await readdir(payload, { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile())
   .map((entry) => `${entry.parentPath}/${entry.name}`.slice(`${root}dist/payload/`.length))

@@ -82,7 +82,7 @@ export function subjectHash(certificate: Buffer): string {
         .replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
       return der(0x30, Buffer.concat([type.whole, der(0x0c, Buffer.from(text, 'utf8'))]));
     });
-    return der(0x31, Buffer.concat(pairs.sort(Buffer.compare)));
+    return der(0x31, Buffer.concat(pairs.sort((a, b) => Buffer.compare(a, b))));
   });
   const digest = createHash('sha1').update(Buffer.concat(sets)).digest();
   return digest.readUInt32LE(0).toString(16).padStart(8, '0');

@@ -25,7 +25,8 @@ export class PackageError extends Error {
 export function reason(thrown: unknown): string {
   const parts: string[] = [];
   for (let at: unknown = thrown; at !== undefined && at !== null && parts.length < 4; ) {
-    const text = at instanceof Error ? at.message || at.name : String(at);
+    const text =
+      at instanceof Error ? at.message || at.name : typeof at === 'string' ? at : JSON.stringify(at);
     if (!parts.includes(text)) parts.push(text);
     at = at instanceof Error ? at.cause : undefined;
   }

@@ -15,7 +15,7 @@ import { openRepository } from './repository.ts';
 import type { InstallRequest, RepositoryRequest } from './request.ts';
 import { type ChosenPackage, resolve } from './resolve.ts';
 import { runScripts, runTriggers } from './scripts.ts';
-import type { ScriptContext } from './shell-run.ts';
+import type { ScriptContext } from './shell-commands.ts';
 import { readTar, type TarEntry, wholeBody } from './tar-reader.ts';
 
 /** Connections to one mirror at once: what a browser would open. */

@@ -76,6 +76,10 @@ export function imagePath(path: string): string | null {
 
 type Json = Record<string, unknown>;
 
+/** A text or number as text; anything else as nothing. */
+const plain = (value: unknown): string =>
+  typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -153,7 +157,7 @@ export function parseManifest(text: string, what: string): Manifest {
   if (Array.isArray(messages)) {
     const kept = messages
       .filter(isObject)
-      .map((one) => ({ ...one, message: percentDecoded(String(one.message ?? '')) }));
+      .map((one) => ({ ...one, message: percentDecoded(plain(one.message)) }));
     if (kept.length > 0) message = JSON.stringify(kept);
   } else if (typeof messages === 'string' && messages !== '') {
     message = JSON.stringify([{ message: percentDecoded(messages) }]);
@@ -166,7 +170,7 @@ export function parseManifest(text: string, what: string): Manifest {
       // A list when one name is needed in several versions.
       for (const one of Array.isArray(value) ? value : [value]) {
         const { origin, version } = isObject(one) ? one : {};
-        dependencies.push({ name, origin: String(origin ?? ''), version: String(version ?? '') });
+        dependencies.push({ name, origin: plain(origin), version: plain(version) });
       }
     }
   }

@@ -3,7 +3,8 @@ import { PackageError, reason } from './errors.ts';
 import type { ImageTree } from './image-tree.ts';
 import { runLua } from './lua-scripts.ts';
 import type { Manifest, ScriptName } from './manifest.ts';
-import { runShell, type ScriptContext } from './shell-run.ts';
+import type { ScriptContext } from './shell-commands.ts';
+import { runShell } from './shell-run.ts';
 import { UnknownShell } from './shell-syntax.ts';
 import { members, parseUcl, type Ucl } from './ucl.ts';
 

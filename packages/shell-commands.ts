@@ -3,9 +3,21 @@
  * (when the image is sealed, at its first boot) or of which packages/README.md says why it is left out. Each refuses options
  * that it does not know.
  */
-import type { Attributes } from './image-tree.ts';
-import type { ScriptContext } from './shell-run.ts';
+
+import type { Accounts } from './accounts.ts';
+import type { Attributes, ImageTree } from './image-tree.ts';
 import { UnknownShell } from './shell-syntax.ts';
+
+export interface ScriptContext {
+  readonly tree: ImageTree;
+  readonly accounts: Accounts;
+  /** For messages: what was left to the booted machine or left out, and why. */
+  readonly note: (text: string) => void;
+  /** Certificates are hashed once, when everything is there. */
+  readonly rehashCertificates: () => void;
+  /** kldxref(8) is left to the first boot. */
+  readonly indexKernelModules: () => void;
+}
 
 export interface CommandResult {
   readonly status: number;

@@ -2,9 +2,8 @@
  * Runs a script that {@link parseShell} has understood, on the staged tree and with the commands of `shell-commands.ts`. Nothing
  * is started on this machine. A command or option that is not known ends it with {@link UnknownShell}.
  */
-import type { Accounts } from './accounts.ts';
-import type { ImageTree } from './image-tree.ts';
-import { COMMANDS, type CommandResult } from './shell-commands.ts';
+import { postfixPostInstall } from './postfix.ts';
+import { COMMANDS, type CommandResult, type ScriptContext } from './shell-commands.ts';
 import {
   type Command,
   type List,
@@ -13,17 +12,6 @@ import {
   UnknownShell,
   type Word,
 } from './shell-syntax.ts';
-
-export interface ScriptContext {
-  readonly tree: ImageTree;
-  readonly accounts: Accounts;
-  /** For messages: what was left to the booted machine or left out, and why. */
-  readonly note: (text: string) => void;
-  /** Certificates are hashed once, when everything is there. */
-  readonly rehashCertificates: () => void;
-  /** kldxref(8) is left to the first boot. */
-  readonly indexKernelModules: () => void;
-}
 
 class Exit extends Error {
   readonly status: number;
@@ -35,6 +23,12 @@ class Exit extends Error {
 }
 
 class Return extends Exit {}
+
+/** Scripts that packages bring and start themselves, and whose effect is known. */
+const PROGRAM_SCRIPTS: readonly {
+  readonly path: RegExp;
+  readonly run: (context: ScriptContext, words: readonly string[]) => CommandResult;
+}[] = [{ path: /\/libexec\/postfix\/post-install$/, run: postfixPostInstall }];
 
 /** More steps than this, and a script runs in circles. */
 const MAX_STEPS = 20_000;
@@ -124,6 +118,8 @@ class Shell {
         }
         return output;
       }
+      case 'unknown':
+        throw new UnknownShell(command.text);
       case 'function':
         this.#functions.set(command.name, command.body);
         this.#status = 0;
@@ -210,6 +206,10 @@ class Shell {
 
   #external(name: string, words: readonly string[], input: string): CommandResult {
     const plain = name.replace(SYSTEM_PATHS, '');
+    if (plain === 'sh' && words[0] !== undefined) {
+      const known = PROGRAM_SCRIPTS.find(({ path }) => path.test(words[0] ?? ''));
+      if (known) return known.run(this.#context, words);
+    }
     const command = plain.includes('/') ? undefined : COMMANDS.get(plain);
     if (!command) throw new UnknownShell(`the command ${name}`);
     return command(this.#context, words, input);
@@ -270,7 +270,13 @@ class Shell {
 
   /** A word as one text, without field splitting. */
   #joined(word: Word): string {
-    return word.map((part) => (part.kind === 'text' ? part.text : this.#expanded(part))).join('');
+    return word
+      .map((part) => {
+        if (part.kind === 'unknown')
+          throw new UnknownShell(`command substitution, ${part.text.slice(0, 60)}`);
+        return part.kind === 'text' ? part.text : this.#expanded(part);
+      })
+      .join('');
   }
 
   /** A word as the fields it becomes: unquoted expansions are split at blanks, patterns are refused. */
@@ -278,6 +284,7 @@ class Shell {
     const fields: string[] = [];
     let current: string | undefined;
     for (const part of word) {
+      if (part.kind === 'unknown') throw new UnknownShell(`command substitution, ${part.text.slice(0, 60)}`);
       if (part.kind === 'text') {
         if (!part.quoted && /[*?[]/.test(part.text) && part.text !== '[') {
           throw new UnknownShell(`the file pattern ${part.text}`);
@@ -318,7 +325,7 @@ class Shell {
     const escaped = (text: string): string => text.replace(/[$()*+.?[\\\]^{|}/]/g, '\\$&');
     const source = word
       .map((part) => {
-        if (part.kind === 'parameter') return escaped(this.#expanded(part));
+        if (part.kind !== 'text') return escaped(this.#joined([part]));
         if (part.quoted) return escaped(part.text);
         return part.text.replaceAll(/\[!?[^\]]*\]|[\s\S]/g, (piece) => {
           if (piece === '*') return '[\\s\\S]*';

@@ -1,7 +1,8 @@
 /**
  * Reads the part of the shell language in which packages' install scripts are written: simple commands, lists, pipelines, if, case,
- * for, groups, functions, redirections to files, plain parameter expansion. What is not in that part is an
- * {@link UnknownShell} error, never a guess: a script is either understood as a whole or refused.
+ * for, groups, functions, redirections to files, plain parameter expansion. Loops with a condition and command substitution are
+ * read over and refused when they would run: scripts have them in questions that nobody asks here. Everything else is an
+ * {@link UnknownShell} error, never a guess.
  */
 
 export class UnknownShell extends Error {
@@ -17,7 +18,9 @@ export type WordPart =
       /** `:-`, `:=`, `:+`, `-`, `+`, `=`, `%`, `%%`, `#`, `##`, or none. */
       readonly operator: string;
       readonly word: Word;
-    };
+    }
+  /** Command substitution. */
+  | { readonly kind: 'unknown'; readonly text: string };
 
 export type Word = readonly WordPart[];
 
@@ -47,7 +50,8 @@ export type Command =
       readonly branches: readonly { readonly patterns: readonly Word[]; readonly body: List }[];
     }
   | { readonly kind: 'for'; readonly name: string; readonly words: readonly Word[]; readonly body: List }
-  | { readonly kind: 'function'; readonly name: string; readonly body: Command };
+  | { readonly kind: 'function'; readonly name: string; readonly body: Command }
+  | { readonly kind: 'unknown'; readonly text: string };
 
 export interface Pipeline {
   readonly negated: boolean;
@@ -125,8 +129,10 @@ class Lexer {
         flush();
         this.#at++;
         parts.push(...this.#quoted());
-      } else if (character === '`') throw new UnknownShell('command substitution');
-      else if (character === '$') {
+      } else if (character === '`') {
+        flush();
+        parts.push(this.#substitution('`'));
+      } else if (character === '$') {
         flush();
         parts.push(this.#dollar(false));
       } else {
@@ -149,7 +155,12 @@ class Lexer {
         this.#at++;
         break;
       }
-      if (character === '`') throw new UnknownShell('command substitution');
+      if (character === '`') {
+        parts.push({ kind: 'text', text: plain, quoted: true });
+        plain = '';
+        parts.push(this.#substitution('`'));
+        continue;
+      }
       if (character === '\\' && /[$`"\\\n]/.test(text[this.#at + 1] ?? '')) {
         if (text[this.#at + 1] !== '\n') plain += text[this.#at + 1];
         this.#at += 2;
@@ -166,11 +177,30 @@ class Lexer {
     return parts;
   }
 
+  /** Passes over `$(…)` or `…` in back quotes. */
+  #substitution(end: ')' | '`'): WordPart {
+    const text = this.#text;
+    const start = this.#at;
+    let depth = 0;
+    for (this.#at++; this.#at < text.length; this.#at++) {
+      const character = text[this.#at];
+      if (character === '\\') this.#at++;
+      else if (end === ')' && character === "'") this.#at = text.indexOf("'", this.#at + 1);
+      else if (end === ')' && character === '(') depth++;
+      else if (character === end && depth-- === 0) {
+        this.#at++;
+        return { kind: 'unknown', text: text.slice(start, this.#at) };
+      }
+      if (this.#at < 0) break;
+    }
+    throw new UnknownShell('command substitution without an end');
+  }
+
   #dollar(quoted: boolean): WordPart {
     const text = this.#text;
     this.#at++;
     const next = text[this.#at] ?? '';
-    if (next === '(') throw new UnknownShell('command substitution');
+    if (next === '(') return this.#substitution(')');
     const simple = /^([A-Za-z_]\w*|[0-9@#?*])/.exec(text.slice(this.#at, this.#at + 200))?.[0];
     if (simple !== undefined) {
       this.#at += simple.length;
@@ -318,7 +348,13 @@ class Parser {
         return this.#for();
       case 'while':
       case 'until':
-        throw new UnknownShell('a loop with a condition');
+        this.#advance();
+        this.#list(['do']);
+        this.#expectWord('do');
+        this.#list(['done']);
+        this.#expectWord('done');
+        this.#redirections();
+        return { kind: 'unknown', text: 'a loop with a condition' };
       default:
         return this.#simple();
     }

@@ -7,6 +7,7 @@ import { constants, createHash, createPublicKey, type KeyObject, publicDecrypt, 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { PackageError, reason } from './errors.ts';
 import type { RepositoryRequest } from './request.ts';
+import { FREEBSD_KEYS } from './trust-anchors.ts';
 import { members, parseUcl } from './ucl.ts';
 
 /** What an archive says of its origin; filled while it is read. */
@@ -79,6 +80,9 @@ function readFingerprints(
 ): Fingerprints {
   const trusted = new Set(given);
   const revoked = new Set<string>();
+  if (directory !== undefined && !existsSync(locate(directory))) {
+    for (const known of FREEBSD_KEYS[directory.replace(/\/+$/, '')] ?? []) trusted.add(known);
+  }
   for (const [name, set] of [
     ['trusted', trusted],
     ['revoked', revoked],
@@ -98,8 +102,8 @@ function readFingerprints(
           'correct the file',
         );
       }
-      const { fingerprint } = facts;
-      if (String(facts.function ?? '').toLowerCase() !== 'sha256' || typeof fingerprint !== 'string') {
+      const { fingerprint, function: kind } = facts;
+      if (typeof kind !== 'string' || kind.toLowerCase() !== 'sha256' || typeof fingerprint !== 'string') {
         throw untrusted(
           repository,
           `${directory}/${name}/${file} is no SHA-256 fingerprint`,

@@ -28,7 +28,10 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { lockDirectory } from '../state-directory.ts';
+import { basePackages } from './base-packages.ts';
 import { efiLoader, grubDirectory, grubVersion } from './boot-files.ts';
+import { packageAbi, writeRepository } from './package-repository.ts';
+import { PORTS } from './ports.ts';
 import { fetchProgram, programSource } from './programs.ts';
 import {
   type Architecture,
@@ -173,11 +176,26 @@ interface Stamp {
   readonly sets: readonly DemoSet[];
 }
 
+/** __FreeBSD_version of the release: base packages are built on it. */
+const RELEASE_OSVERSION = 1_501_000;
+
+/** Package repositories of the release, by their directory below `packages/ABI/`. */
+const REPOSITORIES = ['quarterly', 'base_release_1'];
+
+async function writePackages(directory: string, inputs: TreeInputs): Promise<void> {
+  const abi = packageAbi(inputs.architecture);
+  await writeRepository(join(directory, 'quarterly'), abi, PORTS);
+  await writeRepository(join(directory, 'base_release_1'), abi, basePackages(inputs), {
+    osversion: RELEASE_OSVERSION,
+  });
+}
+
 /** The sets recorded by an earlier run with the same inputs, if their files are still there in the recorded sizes. */
 async function alreadyMade(
   stampFile: string,
   digest: string,
   directory: string,
+  packages: string,
 ): Promise<readonly DemoSet[] | undefined> {
   try {
     const stamp = JSON.parse(await readFile(stampFile, 'utf8')) as Stamp;
@@ -185,6 +203,7 @@ async function alreadyMade(
     for (const set of stamp.sets) {
       if ((await stat(join(directory, set.file))).size !== set.size) return undefined;
     }
+    for (const repository of REPOSITORIES) await stat(join(packages, repository, 'packagesite.pkg'));
     const manifest = await readFile(join(directory, 'MANIFEST'), 'utf8');
     return manifest === stamp.sets.map(manifestLine).join('') ? stamp.sets : undefined;
   } catch {
@@ -199,6 +218,7 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
   const root = resolve(options.directory);
   const path = `/releases/${architecture}/${MACHINE_ARCHITECTURE[architecture]}/${RELEASE}/`;
   const directory = join(root, path);
+  const packages = join(root, 'packages', packageAbi(architecture));
   const cache = join(root, '.cache');
   const stampFile = join(cache, `${architecture}-${RELEASE}.json`);
 
@@ -207,11 +227,11 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
   const xzVersion = (await run('xz', ['--version'])).stdout.trim();
   const digest = await inputDigest({ architecture, scale, source, xzVersion, XZ, grub: await grubVersion() });
   const facts = { directory, path, release: RELEASE, architecture };
-  const kept = await alreadyMade(stampFile, digest, directory);
+  const kept = await alreadyMade(stampFile, digest, directory, packages);
   if (kept) return { ...facts, sets: kept, made: false };
   const unlock = await waitForLock(cache, log);
   try {
-    const others = await alreadyMade(stampFile, digest, directory);
+    const others = await alreadyMade(stampFile, digest, directory, packages);
     if (others) return { ...facts, sets: others, made: false };
     return { ...facts, sets: await makeSets(), made: true };
   } finally {
@@ -234,7 +254,11 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
     const making = join(cache, `making-${architecture}-${process.pid}`);
     await rm(making, { recursive: true, force: true });
     await mkdir(making, { recursive: true });
+    const makingPackages = `${making}-packages`;
+    await rm(makingPackages, { recursive: true, force: true });
     try {
+      log('demo release: making packages');
+      await writePackages(makingPackages, inputs);
       const sets: DemoSet[] = [];
       for (const plan of PLANS) {
         log(`demo release: making ${plan.file}`);
@@ -251,6 +275,9 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
       await rm(stampFile, { force: true });
       await rm(directory, { recursive: true, force: true });
       await rename(making, directory);
+      await mkdir(dirname(packages), { recursive: true });
+      await rm(packages, { recursive: true, force: true });
+      await rename(makingPackages, packages);
       await linkRelease(
         join(root, 'releases', architecture, RELEASE),
         join(MACHINE_ARCHITECTURE[architecture], RELEASE),
@@ -261,6 +288,7 @@ export async function makeDemoRelease(options: DemoReleaseOptions): Promise<Demo
       return sets;
     } finally {
       await rm(making, { recursive: true, force: true });
+      await rm(makingPackages, { recursive: true, force: true });
     }
   }
 }

@@ -5,6 +5,7 @@
 import { group, masterPasswd, passwd } from './accounts.ts';
 
 import { type Architecture, MACHINE_ARCHITECTURE, RELEASE } from './release.ts';
+import { FINGERPRINT } from './signing-key.ts';
 
 interface Text {
   readonly text: string;
@@ -138,6 +139,11 @@ export function baseTexts(architecture: Architecture): ReadonlyMap<string, Text>
           '{ABI}/base_release_1",\n  mirror_type: "srv",\n  enabled: no\n}\n',
       ),
     ],
+    // Whom the release trusts: the demo's own worthless key, for ports and for base packages.
+    ...['pkg', 'pkgbase-15'].map((keys): [string, Text] => [
+      `./usr/share/keys/${keys}/trusted/ami-foundry-demo`,
+      conf(`function: "sha256"\nfingerprint: "${FINGERPRINT}"\n`),
+    ]),
     ['./boot/device.hints', conf('hint.acpi.0.oem="demo"\nhint.uart.0.at="isa"\nhint.uart.0.port="0x3F8"\n')],
     [
       './boot/defaults/loader.conf',

@@ -295,7 +295,7 @@ function specials(tree: Tree, inputs: TreeInputs): void {
   tree.directory('./etc/bluetooth', { mode: 0o700 });
   tree.directory('./usr/share/demo/readonly', { mode: 0o555 });
   for (const path of (
-    'dev home media mnt net proc usr/local usr/obj usr/src usr/share/keys var/account var/at var/backups var/cache ' +
+    'dev home media mnt net proc usr/local usr/obj usr/src usr/share/keys/pkg/revoked usr/share/keys/pkgbase-15/revoked var/account var/at var/backups var/cache ' +
     'var/db/pkg var/log var/preserve var/run var/rwho var/yp usr/tests usr/libdata'
   ).split(' ')) {
     tree.directory(`./${path}`);
