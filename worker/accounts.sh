@@ -49,9 +49,7 @@ accounts_seal() {
 		platform_unlock "${tree}/etc/${_accounts_file}"
 	done
 	platform_account_databases "${tree}/etc"
-	platform_made file "${tree}/etc/master.passwd" 0600 0 0
-	platform_made file "${tree}/etc/passwd" 0644 0 0
-	platform_made file "${tree}/etc/pwd.db" 0644 0 0
+	platform_made_files 0644 0 0 "${tree}/etc/passwd" "${tree}/etc/pwd.db"
 	platform_made file "${tree}/etc/spwd.db" 0600 0 0
 }
 

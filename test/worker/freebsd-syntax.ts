@@ -77,6 +77,9 @@ const table: Readonly<Record<string, Syntax>> = {
   fold: { section: 'fold(1)', flags: 'bs', valued: 'w', operands: any },
   chflags: { section: 'chflags(1)', flags: 'RHLPfhvx', operands: [2, 99] },
   realpath: { section: 'realpath(1)', flags: 'q', operands: any },
+  readlink: { section: 'readlink(1)', flags: 'fn', operands: any },
+  stat: { section: 'stat(1)', flags: 'FHLnqlrsx', valued: 'ft', operands: any },
+  pwd_mkdb: { section: 'pwd_mkdb(8)', flags: 'CiNp', valued: 'dsu', operands: [1, 1] },
   pgrep: { section: 'pgrep(1)', flags: 'LSafilnoqvx', valued: 'FGMNPUcdgjstu', operands: any },
   shutdown: { section: 'shutdown(8)', flags: 'cfhkonpqr', operands: some },
   dd: {
@@ -108,7 +111,14 @@ const table: Readonly<Record<string, Syntax>> = {
   touch: { section: 'touch(1)', flags: 'acfhm', valued: 'Adrt', operands: some },
   chown: { section: 'chown(8)', flags: 'fhvxRHLP', operands: [2, 99] },
   chmod: { section: 'chmod(1)', flags: 'fhvRHLP', operands: [2, 99] },
-  awk: { section: 'awk(1)', flags: '', valued: 'Fvf', long: ['version', 'safe', 'csv'], operands: some },
+  awk: {
+    section: 'awk(1)',
+    flags: '',
+    valued: 'Fvf',
+    long: ['version', 'safe', 'csv'],
+    operands: any,
+    judge: (options, operands) => (options.has('f') || operands.length > 0 ? undefined : 'no program'),
+  },
   sed: {
     section: 'sed(1)',
     flags: 'Ealnru',

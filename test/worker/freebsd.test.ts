@@ -31,12 +31,12 @@ const here = join(root, 'test/worker');
 const reference = join(root, '../shared/reference/freebsd-13.2');
 
 const tools =
-  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz find gzip mtree'.split(
+  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath readlink stat pwd_mkdb pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz find gzip mtree'.split(
     ' ',
   );
 /** Found on Linux, not on FreeBSD 13.2, or not with the same options. */
 const foreign =
-  'curl wget sha256sum base64 stat readlink sfdisk mcopy mkfs.vfat node bsdtar lsblk blockdev poweroff truncate mkfifo'.split(
+  'curl wget sha256sum base64 sfdisk mcopy mkfs.vfat node bsdtar lsblk blockdev poweroff truncate mkfifo'.split(
     ' ',
   );
 
@@ -115,7 +115,7 @@ async function build(
 /** The calls that tell what happens to disk and tree, in order, with what differs between runs replaced. */
 function story(calls: readonly Call[], result: WorkerResult, url: string): string {
   const told = new Set(
-    'sysctl mdconfig diskinfo geom gpart makefs zpool tar fetch b64decode chown chmod touch chflags shutdown cp'.split(
+    'sysctl mdconfig diskinfo geom gpart makefs zpool tar fetch b64decode chown chmod touch chflags pwd_mkdb shutdown cp'.split(
       ' ',
     ),
   );
@@ -413,7 +413,9 @@ describe('the judge of calls', () => {
     ['dd if=a of=b bs=1M', 'bs=1M is not a plain number'],
     ['dd if=a conv=nocreat', 'dd has no conv=nocreat'],
     ['date -d @5', 'no option -d'],
-    ['stat -c %s x', 'not in the base system of 13.2, or not in the table'],
+    ['sha256sum x', 'not in the base system of 13.2, or not in the table'],
+    ['stat -c %s x', 'no option -c'],
+    ['readlink -e x', 'no option -e'],
     ['sed -i', '-i needs a value'],
     ['cp --archive a b', 'no option --archive'],
     ['mdconfig -d', '-d needs -u'],
