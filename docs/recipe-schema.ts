@@ -19,7 +19,6 @@ export interface Schema {
   readonly minLength?: number;
   readonly minItems?: number;
   readonly anyOf?: readonly Schema[];
-  readonly not?: Schema;
   readonly items?: Schema;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly propertyNames?: Schema;
@@ -152,19 +151,16 @@ export function fileSchema(): Schema {
       properties: Object.fromEntries(
         complete.map(([key, value]) => [key, { type: 'object', required: value.required ?? [] }]),
       ),
-      additionalProperties: { not: { type: 'null' } },
+      additionalProperties: { type: ['string', 'number', 'boolean', 'array', 'object'] },
       allOf: [
         { anyOf: [given('architecture'), byMatrix('architecture')] },
         { anyOf: [given('release'), given('source'), byMatrix('release')] },
       ],
     },
+    // Without descriptions: editors show that of the key.
     definitions: {
-      reference: {
-        description: 'The value of a parameter: ${name}.',
-        type: 'string',
-        pattern: '\\$\\{',
-      },
-      removed: { description: 'Removes what an extended file sets.', type: 'null' },
+      reference: { type: 'string', pattern: '\\$\\{' },
+      removed: { type: 'null' },
     },
   };
 }
