@@ -1,6 +1,7 @@
 import { partitions } from '../core/disk-layout.ts';
 import { imageContents } from '../core/image-contents.ts';
 import type { FileEdit, SystemFile } from '../core/image-parts.ts';
+import { freebsdOnly } from '../core/platform-limits.ts';
 import { type Recipe, recipeDigest, releaseLabel } from '../core/recipe.ts';
 import { setsOf } from '../core/system-files/flavour.ts';
 
@@ -33,6 +34,8 @@ export interface ImageDescription {
   readonly scripts: readonly string[];
   readonly partitions: readonly { readonly label: string; readonly type: string; readonly size: string }[];
   readonly firstBoot: readonly string[];
+  /** Why only a FreeBSD worker can make it; empty if a Linux one can. */
+  readonly freebsdWorker: readonly string[];
 }
 
 export interface DescribedFile {
@@ -90,6 +93,7 @@ export function describeImage(recipe: Recipe): ImageDescription {
       size: size === 0 ? 'the rest' : sizeText(size),
     })),
     firstBoot: firstBootJobs(settings),
+    freebsdWorker: freebsdOnly(recipe),
   };
 }
 
@@ -145,7 +149,11 @@ const firstBootScripts = new Map<string, (settings: ReadonlyMap<string, string>)
 ]);
 
 function firstBootJobs(settings: ReadonlyMap<string, string>): string[] {
-  return [...firstBootScripts].flatMap(([name, job]) =>
+  const pool = ['zpool_reguid', 'zpool_upgrade'].flatMap((name) =>
+    settings.has(name) ? [`${name}: for the pool ${settings.get(name)}`] : [],
+  );
+  const scripts = [...firstBootScripts].flatMap(([name, job]) =>
     isYes(settings.get(`${name}_enable`)) ? [`${name}: ${job(settings)}`] : [],
   );
+  return [...pool, ...scripts];
 }

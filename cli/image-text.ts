@@ -34,6 +34,10 @@ export function imageText(image: ImageDescription): string[] {
       image.partitions.map(({ label, type, size }) => `${label} ${type} ${size}`),
     ),
     ...listed('first boot', image.firstBoot),
+    ...listed(
+      'worker',
+      image.freebsdWorker.map((reason) => `FreeBSD only: ${reason}`),
+    ),
     '  files',
     ...columns(
       image.files.map(({ path, mode, owner, from, because }) => [path, mode, owner, from, because]),

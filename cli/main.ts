@@ -3,7 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { FactoryError } from '../core/errors.ts';
 import { plan } from './plan.ts';
-import { masked } from './secrets.ts';
+import { printable } from './secrets.ts';
 import { addSetting, type Settings } from './setting.ts';
 import { validate } from './validate.ts';
 
@@ -66,7 +66,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   else if (error instanceof FactoryError) {
-    console.error(masked(`${error.name}: ${error.message}`));
+    console.error(printable(`${error.name}: ${error.message}`));
     process.exitCode = EXIT.problems;
   } else throw error;
 }

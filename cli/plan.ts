@@ -9,7 +9,7 @@ import { type ResolvedBuild, resolveBuild } from '../core/resolve-build.ts';
 import { type DescribedFile, describeFile, describeImage, type ImageDescription } from './describe-image.ts';
 import { imageText } from './image-text.ts';
 import { coordinatesText, readRecipeFile, type WantedBuild } from './recipe-file.ts';
-import { masked, maskedValue } from './secrets.ts';
+import { maskedValue, printable } from './secrets.ts';
 import { labelled, listed } from './text.ts';
 import type { VerbOptions } from './validate.ts';
 
@@ -60,8 +60,8 @@ export async function plan(
   for (const file of files) {
     const result = await planFile(file, set, contents);
     plans.push(result);
-    if (!json) for (const build of result.builds) console.log(masked(planText(file, build).join('\n')));
-    if (result.error) console.error(masked(`${result.error.code}: ${file}: ${result.error.message}`));
+    if (!json) for (const build of result.builds) console.log(printable(planText(file, build).join('\n')));
+    if (result.error) console.error(printable(`${result.error.code}: ${file}: ${result.error.message}`));
   }
   if (json) console.log(JSON.stringify(maskedValue(plans), null, 2));
   return plans.every(({ ok }) => ok);

@@ -3,7 +3,7 @@ import type { Coordinates } from '../core/recipe-matrix.ts';
 import { describeImage, type ImageDescription } from './describe-image.ts';
 import { imageText } from './image-text.ts';
 import { coordinatesText, readRecipeFile } from './recipe-file.ts';
-import { masked, maskedValue } from './secrets.ts';
+import { maskedValue, printable } from './secrets.ts';
 
 export interface VerbOptions {
   readonly set?: Readonly<Record<string, string>>;
@@ -27,8 +27,8 @@ export async function validate(
   for (const file of files) {
     const result = await validateFile(file, set);
     results.push(result);
-    if (result.error) console.error(masked(`${result.error.code}: ${result.error.message}`));
-    else if (!json) console.log(masked(text(result)));
+    if (result.error) console.error(printable(`${result.error.code}: ${result.error.message}`));
+    else if (!json) console.log(printable(text(result)));
   }
   if (json) console.log(JSON.stringify(maskedValue(results), null, 2));
   return results.every(({ ok }) => ok);

@@ -22,10 +22,14 @@ const linuxLimits: readonly { asks: (recipe: Recipe) => boolean; reason: string 
   },
 ];
 
+/** What of a recipe needs a FreeBSD worker, a line each. */
+export const freebsdOnly = (recipe: Recipe): string[] =>
+  linuxLimits.filter(({ asks }) => asks(recipe)).map(({ reason }) => reason);
+
 /** Throws `UnsupportedOnPlatform` that lists everything the worker cannot do, before anything is made. */
 export function refuseUnsupported(recipe: Recipe, platform: WorkerPlatform): void {
   if (platform === 'freebsd') return;
-  const reasons = linuxLimits.filter(({ asks }) => asks(recipe)).map(({ reason }) => `- ${reason}`);
+  const reasons = freebsdOnly(recipe).map((reason) => `- ${reason}`);
   if (reasons.length === 0) return;
   throw new FactoryError('UnsupportedOnPlatform', {
     message: `this deployment has a Linux worker, which cannot make the image:\n${reasons.join('\n')}`,

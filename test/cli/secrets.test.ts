@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what a shell writes.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { masked, maskedValue } from '../../cli/secrets.ts';
+import { masked, maskedValue, printable } from '../../cli/secrets.ts';
 
 test.each([
   ['ann:$6$salt1234$hashhashhash:0', 'ann:$6$(hidden):0'],
@@ -22,4 +22,8 @@ test('no signature of any URL comes through, wherever it stands', () => {
       expect(JSON.stringify(maskedValue(value))).not.toContain(`S=${signature}`);
     }),
   );
+});
+
+test('a terminal sees lines, tabs and letters, never a command', () => {
+  expect(printable('a\n\tb ü\u001b[2J\r\u0007\u009b1m')).toBe('a\n\tb ü\\x1b[2J\\x0d\\x07\\x9b1m');
 });
