@@ -95,6 +95,8 @@ export function packageRepositories(recipe: Recipe): Repository[] {
     };
   });
   const names = new Set(given.map(({ name }) => name));
+  // Whoever has a mirror of the ports has the kernel modules there too, or none.
+  if (names.has(nameIn(major, 'FreeBSD-ports'))) names.add('FreeBSD-ports-kmods');
   return [...own.filter(({ name }) => !names.has(name)), ...given];
 }
 
