@@ -128,11 +128,17 @@ _accounts_plain_cell() {
 	_accounts_cell "$1" "${value}"
 }
 
-# $( ) takes line ends and NUL away, so the file is asked.
+# _accounts_decode(characters): decodes ${value} into ${state}/accounts.value; sets ${_accounts_bad} to how many of the characters
+# it has. $( ) takes line ends and NUL away, so the file is asked.
+_accounts_decode() {
+	printf '%s' "${value}" | platform_base64_decode >"${state}/accounts.value"
+	_accounts_bad=$(tr -dc "$1" <"${state}/accounts.value" | wc -c | tr -d ' ')
+}
+
 _accounts_decoded_cell() {
 	_accounts_get "$1"
-	printf '%s' "${value}" | platform_base64_decode >"${state}/accounts.value"
-	if [ "$(tr -d '\000-\037\177' <"${state}/accounts.value" | wc -c | tr -d ' ')" -ne "$(size_of "${state}/accounts.value")" ]; then
+	_accounts_decode '\000-\037\177'
+	if [ "${_accounts_bad}" -gt 0 ]; then
 		_accounts_problem "$1" 'has a control character'
 		return 0
 	fi
@@ -206,8 +212,8 @@ _accounts_make_home() {
 _accounts_make_keys() {
 	_accounts_get "user.${_accounts_n}.keys"
 	[ -n "${value}" ] || return 0
-	printf '%s' "${value}" | platform_base64_decode >"${state}/accounts.value"
-	if [ "$(tr -d '\000-\010\013-\037\177' <"${state}/accounts.value" | wc -c | tr -d ' ')" -ne "$(size_of "${state}/accounts.value")" ]; then
+	_accounts_decode '\000-\010\013-\037\177'
+	if [ "${_accounts_bad}" -gt 0 ]; then
 		fail AccountInvalid "user.${_accounts_n}.keys has a control character" 'give the keys as lines of authorized_keys'
 	fi
 	if [ -z "${_accounts_directory}" ]; then

@@ -387,7 +387,7 @@ fail() { printf '%s\\n%s\\n%s\\n' "$1" "$2" "$3"; exit 1; }
           const { status, code, message } = apply([], [{ name: 'ada', comment }]);
           if (status === 0) {
             expect(lineOf('etc/master.passwd', 'ada')).toBe(
-              `ada:*:1001:1001::0:0:${Buffer.from(comment)}:/home/ada:/bin/sh`,
+              `ada:*:1001:1001::0:0:${Buffer.from(comment).toString()}:/home/ada:/bin/sh`,
             );
           } else {
             expect(code).toBe('AccountInvalid');
