@@ -51,6 +51,7 @@ verb(
   'Resolve recipes as a build would: sets, files, name, size, time and price. Asks the mirrors only.',
 )
   .option('--files', 'print every file with its content')
+  .option('--job', 'print the job that the worker would get, without its secrets')
   .action(async (files: string[], options) => {
     process.exitCode = (await plan(files, options)) ? EXIT.ok : EXIT.problems;
   });

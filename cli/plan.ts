@@ -8,6 +8,7 @@ import type { Coordinates } from '../core/recipe-matrix.ts';
 import { type ResolvedBuild, resolveBuild } from '../core/resolve-build.ts';
 import { type DescribedFile, describeFile, describeImage, type ImageDescription } from './describe-image.ts';
 import { imageText } from './image-text.ts';
+import { jobLines } from './job-text.ts';
 import { coordinatesText, readRecipeFile, type WantedBuild } from './recipe-file.ts';
 import { maskedValue, printable } from './secrets.ts';
 import { labelled, listed } from './text.ts';
@@ -15,6 +16,7 @@ import type { VerbOptions } from './validate.ts';
 
 interface PlanOptions extends VerbOptions {
   readonly files?: boolean;
+  readonly job?: boolean;
 }
 
 /** A file as it will be; its content with `--files` only. */
@@ -48,17 +50,19 @@ interface PlannedBuild {
   }[];
   readonly image: Omit<ImageDescription, 'files'> & { readonly files: readonly PlannedFile[] };
   readonly edits?: readonly FileEdit[];
+  /** The lines of the worker's job, with `--job` only. */
+  readonly job?: readonly string[];
   readonly estimate: Estimate;
 }
 
 /** Resolves recipes as the plan function does, and prints what would be built; whether all could be. Starts nothing. */
 export async function plan(
   files: readonly string[],
-  { set = {}, json = false, files: contents = false }: PlanOptions,
+  { set = {}, json = false, files: contents = false, job = false }: PlanOptions,
 ): Promise<boolean> {
   const plans: Plan[] = [];
   for (const file of files) {
-    const result = await planFile(file, set, contents);
+    const result = await planFile(file, set, { contents, job });
     plans.push(result);
     if (!json) for (const build of result.builds) console.log(printable(planText(file, build).join('\n')));
     if (result.error) console.error(printable(`${result.error.code}: ${file}: ${result.error.message}`));
@@ -70,13 +74,16 @@ export async function plan(
 async function planFile(
   file: string,
   set: Readonly<Record<string, string>>,
-  withContents: boolean,
+  wanted: { readonly contents: boolean; readonly job: boolean },
 ): Promise<Plan> {
   const builds: PlannedBuild[] = [];
   try {
     for (const build of await readRecipeFile(file, set)) {
       const resolved = await resolveBuild(build.recipe, { mirror: mirrors() });
-      builds.push(describe(build, resolved, withContents));
+      builds.push({
+        ...describe(build, resolved, wanted.contents),
+        ...(wanted.job ? { job: await jobLines(resolved) } : {}),
+      });
     }
     return { file, ok: true, builds };
   } catch (error) {
@@ -168,6 +175,7 @@ function planText(source: string, build: PlannedBuild): string[] {
     ),
     ...imageText({ ...build.image, system: { ...build.image.system, sets: [], optional: [] } }),
     ...(build.edits === undefined ? [] : contentsText(build.image.files, build.edits)),
+    ...(build.job === undefined ? [] : ['  job', ...build.job.map((line) => `    ${line}`)]),
     ...estimateText(build.estimate),
     '',
   ];

@@ -69,6 +69,30 @@ test('--files shows every file as it will be, without hashes and signatures', as
   expect(stdout).not.toMatch(/ABCDEFGH|X-Amz|6789abcdefghijklm/);
 });
 
+test('--job shows what the worker would be told, without secrets', async () => {
+  await using mirror = await world();
+  await using directory = await directoryOf({ 'web.yaml': recipe(mirror.url) });
+  const { code, stdout } = await foundry(['plan', 'web.yaml', '--job', '--json'], directory.path);
+  expect(code).toBe(0);
+  const [{ builds }] = JSON.parse(stdout);
+  const job: string[] = builds[0].job;
+  expect(job).toEqual(
+    expect.arrayContaining([
+      'version=2',
+      expect.stringMatching(/^build=web-[0-9a-f]{12}$/),
+      'deadline=(set when the build starts)',
+      `set.1.sha256=${sum('a')}`,
+      expect.stringMatching(/^package\.\d\.name=nginx$/),
+      'user.1.password=(hidden)',
+      'upload.manifest=(hidden)',
+    ]),
+  );
+  // Nothing else of the recipe's secrets, in whatever clothes.
+  const hash = Buffer.from('$6$abcdefgh$').toString('base64').slice(0, 12);
+  expect(stdout).not.toContain(hash);
+  expect(stdout).not.toMatch(/ABCDEFGH|6789abcdefghijklm/);
+});
+
 test('--json has every build of the matrix, and the reasons of the numbers', async () => {
   await using mirror = await world();
   await using directory = await directoryOf({
