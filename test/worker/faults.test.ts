@@ -25,6 +25,7 @@ import {
   shells,
   startWorker,
   volume,
+  zfs,
 } from './worker-run.ts';
 
 const mirrors: Mirror[] = [];
@@ -44,7 +45,7 @@ afterAll(() => {
 describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under $name', ({ shell }) => {
   it('prints the report a second time while it lingers', async () => {
     const began = Date.now();
-    const result = await runWorker({ shell, lines: job([down], { filesystem: 'zfs', linger: 2 }) });
+    const result = await runWorker({ shell, lines: job([down], { ...zfs, linger: 2 }) });
     const reports = result.console.match(/^foundry-report: .*$/gm);
     expect(reports, result.console).toHaveLength(2);
     expect(reports?.[0]).toBe(reports?.[1]);
@@ -114,7 +115,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
     });
 
     it('is UnsupportedOnPlatform for a file system that it cannot make', async () => {
-      const result = await runWorker({ shell, lines: job([down], { filesystem: 'zfs' }) });
+      const result = await runWorker({ shell, lines: job([down], zfs) });
       expectFailure(result, 'preflight', 'UnsupportedOnPlatform');
     });
   });

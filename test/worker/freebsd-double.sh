@@ -94,6 +94,19 @@ gpart)
 	esac
 	;;
 makefs)
+	# Options are looked at before operands.
+	if [ "$2" = zfs ] && [ -n "${FREEBSD_NO_ZFS:-}" ]; then
+		echo "makefs: Unknown fs type \`zfs'." >&2
+		exit 1
+	fi
+	if [ $# -eq 2 ]; then
+		echo 'Usage: makefs [-DxZ] image-file directory' >&2
+		exit 1
+	fi
+	if [ "$2" = zfs ] && [ -n "${FREEBSD_ZFS:-}" ]; then
+		echo "$FREEBSD_ZFS" >&2
+		exit 1
+	fi
 	# What it is told to say: mkfs_msdos fails, and makefs does not.
 	if [ -n "${FREEBSD_MAKEFS:-}" ]; then
 		printf '%s\n' "$FREEBSD_MAKEFS" "Creating \`$before_last'"
@@ -102,8 +115,9 @@ makefs)
 	# Not a file system, but as sparse as one.
 	truncate -s "$(after -s "$@")" "$before_last"
 	(cd "$last" && find . | sort | sha256sum) | dd of="$before_last" bs=65536 seek=1 conv=notrunc status=none
-	printf 'the end' | dd of="$before_last" bs=1048576 seek=30 conv=notrunc status=none
-	printf "Image \`%s' complete\n" "$before_last"
+	size=$(($(after -s "$@") / 1048576))
+	printf 'the end' | dd of="$before_last" bs=1048576 seek=$((size > 31 ? 30 : size - 1)) conv=notrunc status=none
+	[ "$2" = zfs ] || printf "Image \`%s' complete\n" "$before_last"
 	;;
 df)
 	case $1 in
@@ -153,7 +167,12 @@ mtree)
 b64decode) base64 -d ;;
 chflags | chown | zpool) ;;
 pwd_mkdb) for made in passwd pwd.db spwd.db; do : >"$(after -d "$@")/$made"; done ;;
-stat) printf '%04d\n' "$(stat -c %a "$last")" ;;
+stat)
+	case $2 in
+	%Sf) printf '%s\n' "${FREEBSD_FLAGS:--}" ;;
+	*) printf '%04d\n' "$(stat -c %a "$last")" ;;
+	esac
+	;;
 shutdown) : >"$FREEBSD_DEVICES/powered-off" ;;
 date)
 	case "$*" in

@@ -225,6 +225,34 @@ const msdosOptions =
     ' ',
   );
 
+/** makefs(8) of 14.0, "zfs-specific options", and `nowarn`, which zfs.c takes for the sake of 13.x. */
+const zfsOptions = 'ashift bootfs mssize poolguid poolname rootpath verify-txgs nowarn fs'.split(' ');
+const zfsProperties = 'atime canmount compression exec mountpoint setuid'.split(' ');
+
+/** What zfs_check_opts and dsl_init (usr.sbin/makefs/zfs) would exit with. */
+function judgePool(options: ReadonlyMap<string, readonly string[]>): string | undefined {
+  const settings = (options.get('o') ?? [])
+    .flatMap((list) => list.split(','))
+    .map((item) => item.split(/=(.*)/s));
+  const pool = settings.find(([key]) => key === 'poolname')?.[1];
+  if (!options.has('s')) return 'an image size must be specified';
+  if (pool === undefined || !/^[A-Za-z]\w*$/.test(pool)) return 'a pool name must be specified';
+  const made = new Set([pool]);
+  for (const [key, value = ''] of settings) {
+    if (key !== 'fs') continue;
+    const [name = '', ...properties] = value.split(';');
+    const parent = name === pool ? pool : name.slice(0, name.lastIndexOf('/'));
+    if (!made.has(parent)) return `no parent for ${name}`;
+    made.add(name);
+    for (const property of properties) {
+      const [kind = '', setting = ''] = property.split('=');
+      if (!zfsProperties.includes(kind)) return `unknown property ${kind}`;
+      if (setting === '') return `missing value for property ${kind}`;
+    }
+  }
+  return undefined;
+}
+
 function makefsSyntax(usage: string): Syntax {
   const synopsis = usage.slice(0, usage.indexOf('ffs specific options'));
   const flags = [...synopsis.matchAll(/\[-(\w+)\]/g)].map((match) => match[1]).join('');
@@ -234,15 +262,18 @@ function makefsSyntax(usage: string): Syntax {
     section: 'makefs(8)',
     flags,
     valued,
-    operands: [2, 99],
-    judge: (options) => {
+    operands: [0, 99],
+    judge: (options, operands) => {
       const type = options.get('t')?.at(-1) ?? 'ffs';
-      const known = type === 'ffs' ? ffsOptions : type === 'msdos' ? msdosOptions : [];
+      // Asked for its usage, which tells whether it knows the type.
+      if (operands.length === 0 && options.size === 1 && type === 'zfs') return undefined;
+      if (operands.length < 2) return `${operands.length} operands`;
+      const known = { ffs: ffsOptions, msdos: msdosOptions, zfs: zfsOptions }[type] ?? [];
       for (const option of (options.get('o') ?? []).flatMap((list) => list.split(','))) {
         if (!known.includes(option.split('=')[0] ?? '')) return `-t ${type} has no option ${option}`;
       }
-      if (type === 'msdos' && (options.has('Z') || options.has('B'))) return '-Z and -B are for ffs';
-      return undefined;
+      if (type !== 'ffs' && (options.has('Z') || options.has('B'))) return '-Z and -B are for ffs';
+      return type === 'zfs' ? judgePool(options) : undefined;
     },
   };
 }

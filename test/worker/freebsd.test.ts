@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Call, freebsdJudge } from './freebsd-syntax.ts';
 import { alwaysCutAt, cutAt, inTurn, type Mirror, notFound, serve, startMirror } from './mirror.ts';
-import { gptboot } from './synthetic-release.ts';
+import { gptboot, gptzfsboot } from './synthetic-release.ts';
 import {
   job,
   MIB,
@@ -23,8 +23,10 @@ import {
   root,
   runWorker,
   shells,
+  swapAndData,
   volume,
   type WorkerResult,
+  zfs,
 } from './worker-run.ts';
 
 const here = join(root, 'test/worker');
@@ -92,6 +94,7 @@ async function build(
   freebsd = makeFreebsd(),
   powerOff = true,
   environment: Readonly<Record<string, string>> = {},
+  changes: Parameters<typeof job>[1] = {},
 ) {
   const result = await runWorker({
     shell,
@@ -99,7 +102,7 @@ async function build(
     environment: { ...freebsd.environment, ...environment },
     diskSize: 0,
     powerOff,
-    lines: job(mirrorUrls),
+    lines: job(mirrorUrls, changes),
     // The disk is a file, found as ebsnvme-id's links are.
     prepare: (machine) => {
       mkdirSync(join(machine, 'dev/aws/disk/ebs'), { recursive: true });
@@ -305,6 +308,153 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(unreachable.result.report.message).toContain('Connection refused');
     }, 80_000);
 
+    const wrongCalls = (freebsd: ReturnType<typeof makeFreebsd>) => {
+      const judge = freebsdJudge(reference);
+      return freebsd
+        .calls()
+        .map((call) => ({ call: [call.name, ...call.words].join(' '), wrong: judge(call) }))
+        .filter(({ wrong }) => wrong !== undefined);
+    };
+    const callsOf = (freebsd: ReturnType<typeof makeFreebsd>, wanted: string) =>
+      freebsd
+        .calls()
+        .filter(({ name }) => name === wanted)
+        .map(({ words }) => words.join(' ').replaceAll(/\S*\/work\//g, ''));
+
+    it('makes a pool for a ZFS root, with the boot code that reads it', async () => {
+      const mirror = await mirrorWith();
+      const { freebsd, result } = await build(shell, [mirror.url], makeFreebsd(), true, {}, zfs);
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(wrongCalls(freebsd)).toEqual([]);
+      expect(callsOf(freebsd, 'makefs').filter((line) => line.startsWith('-t zfs'))).toEqual([
+        '-t zfs',
+        '-t zfs -o poolname=zroot -o rootpath=/ -o bootfs=zroot/ROOT/default -o fs=zroot;mountpoint=none -o fs=zroot/ROOT -o fs=zroot/ROOT/default;mountpoint=/;canmount=noauto -o fs=zroot/tmp;mountpoint=/tmp;exec=on;setuid=off -s 61865984 images/root.img tree',
+      ]);
+      expect(callsOf(freebsd, 'gpart').slice(-4, -1)).toEqual([
+        'add -t efi -b 4096 -s 69632 -l efiboot0 -i 2 md0',
+        'add -t freebsd-zfs -b 73728 -s 120832 -l rootfs -i 3 md0',
+        'bootcode -b state/pmbr -p state/gptzfsboot -i 1 md0',
+      ]);
+      const partition = (n: number) => readFileSync(join(freebsd.devices, `md0p${n}`));
+      expect(partition(1).subarray(0, gptzfsboot.length).equals(gptzfsboot)).toBe(true);
+      expect(
+        partition(3)
+          .subarray(30 * MIB, 30 * MIB + 7)
+          .toString(),
+      ).toBe('the end');
+    });
+
+    it('is UnsupportedOnPlatform where makefs knows no ZFS, before anything is fetched', async () => {
+      const mirror = await mirrorWith();
+      const { result } = await build(
+        shell,
+        [mirror.url],
+        makeFreebsd(),
+        true,
+        { FREEBSD_NO_ZFS: 'yes' },
+        zfs,
+      );
+      expect(result.report, result.console).toMatchObject({
+        ok: false,
+        phase: 'preflight',
+        code: 'UnsupportedOnPlatform',
+      });
+      expect(result.report.message).toContain('has no ZFS');
+      expect(result.report.remedy).toContain('14.0');
+      expect(mirror.requests).toEqual([]);
+    });
+
+    it.each([
+      ['makefs: failed to find 131072 bytes of space', 'VolumeTooSmall'],
+      ['makefs: maximum image size is too small', 'VolumeTooSmall'],
+      ["makefs: dataset `x' must be a child of `zroot'", 'FilesystemFailed'],
+    ])('takes %s for %s', async (said, code) => {
+      const mirror = await mirrorWith();
+      const { result } = await build(shell, [mirror.url], makeFreebsd(), true, { FREEBSD_ZFS: said }, zfs);
+      expect(result.report, result.console).toMatchObject({ ok: false, phase: 'filesystem', code });
+      expect(result.report.message).toContain(said);
+    });
+
+    it('makes an empty UFS for data, and writes nothing to swap', async () => {
+      const mirror = await mirrorWith();
+      const { freebsd, result } = await build(shell, [mirror.url], makeFreebsd(), true, {}, swapAndData);
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(wrongCalls(freebsd)).toEqual([]);
+      expect(callsOf(freebsd, 'makefs')[1]).toBe(
+        '-t ffs -B little -Z -o version=2,label=data0,softupdates=1 -s 16777216 images/4.img images/empty',
+      );
+      expect(callsOf(freebsd, 'gpart').filter((line) => line.startsWith('add'))).toEqual([
+        'add -t freebsd-boot -b 2048 -s 1024 -l bootfs -i 1 md0',
+        'add -t efi -b 4096 -s 69632 -l efiboot0 -i 2 md0',
+        'add -t freebsd-swap -b 73728 -s 16384 -l swap0 -i 3 md0',
+        'add -t freebsd-ufs -b 90112 -s 32768 -l data0 -i 4 md0',
+        'add -t freebsd-ufs -b 122880 -s 71680 -l rootfs -i 5 md0',
+      ]);
+      expect(callsOf(freebsd, 'chown')).toContain('0:0 tree/srv/data');
+      const written = callsOf(freebsd, 'dd').filter((line) => line.includes('of=/dev/md0p'));
+      expect(written.map((line) => /of=\/dev\/md0p(\d)/.exec(line)?.[1])).toEqual([
+        '2',
+        '2',
+        '4',
+        '4',
+        '5',
+        '5',
+      ]);
+      const partition = (n: number) => readFileSync(join(freebsd.devices, `md0p${n}`));
+      expect(partition(3).equals(Buffer.alloc(8 * MIB))).toBe(true);
+      expect(
+        partition(4)
+          .subarray(15 * MIB, 15 * MIB + 7)
+          .toString(),
+      ).toBe('the end');
+    });
+
+    it('edits in place: owner, mode, flags and time stay', async () => {
+      const mirror = await mirrorWith();
+      const base64 = (text: string) => Buffer.from(text).toString('base64');
+      const { freebsd, result } = await build(
+        shell,
+        [mirror.url],
+        makeFreebsd(),
+        true,
+        { FREEBSD_FLAGS: 'schg,uarch' },
+        {
+          'edit.count': 2,
+          'edit.1.path': '/etc/rc',
+          'edit.1.comment': base64('echo'),
+          'edit.1.first': base64('# first\n'),
+          'edit.1.last': base64('# last\n'),
+          'edit.2.path': '/etc/new',
+          'edit.2.comment': '',
+          'edit.2.first': '',
+          'edit.2.last': base64('only\n'),
+          timezone: 'Europe/Vaduz',
+        },
+      );
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(wrongCalls(freebsd)).toEqual([]);
+      const told = freebsd
+        .calls()
+        .filter(({ name }) => ['touch', 'chflags', 'stat', 'chown', 'chmod'].includes(name))
+        .map(({ name, words }) => [name, ...words].join(' ').replaceAll(/\S*\/work\//g, ''));
+      const from = told.indexOf('touch -r tree/etc/rc state/rewrite.time');
+      expect(told.slice(from, from + 17)).toEqual([
+        'touch -r tree/etc/rc state/rewrite.time',
+        'stat -f %Sf tree/etc/rc',
+        'chflags -h 0 tree/etc/rc',
+        'touch -r state/rewrite.time tree/etc/rc',
+        'chflags schg,uarch tree/etc/rc',
+        ...['chown 0:0', 'chmod 0644', 'touch -d 2026-11-23T02:13:20Z'].map((what) => `${what} tree/etc/new`),
+        ...['chown 0:0', 'chmod 0444', 'touch -d 2026-11-23T02:13:20Z'].map(
+          (what) => `${what} tree/etc/localtime`,
+        ),
+        ...['chown 0:0', 'chmod 0755', 'touch -d 2026-11-23T02:13:20Z'].map((what) => `${what} tree/var/db`),
+        ...['chown 0:0', 'chmod 0644', 'touch -d 2026-11-23T02:13:20Z'].map(
+          (what) => `${what} tree/var/db/zoneinfo`,
+        ),
+      ]);
+    });
+
     it('finds the disk by the serial number of its NVMe controller', () => {
       const freebsd = makeFreebsd();
       const [command, ...rest] = shell;
@@ -410,6 +560,14 @@ describe('the judge of calls', () => {
     ['makefs -t ffs -o version=2,time=5 -s 1m image tree', '-t ffs has no option time=5'],
     ['makefs -t msdos -Z -s 1m image tree', '-Z and -B are for ffs'],
     ['makefs -t ffs image', '1 operands'],
+    ['makefs -t zfs', undefined],
+    ['makefs -t ffs', '0 operands'],
+    ['makefs -t zfs -o poolname=zroot,bootfs=zroot -s 1g image tree', undefined],
+    ['makefs -t zfs -o poolname=zroot -Z -s 1g image tree', '-Z and -B are for ffs'],
+    ['makefs -t zfs -o poolname=zroot -o label=x -s 1g image tree', '-t zfs has no option label=x'],
+    ['makefs -t zfs -o poolname=zroot image tree', 'an image size must be specified'],
+    ['makefs -t zfs -o poolname=zroot -o fs=zroot/a/b -s 1g image tree', 'no parent for zroot/a/b'],
+    ['makefs -t zfs -o poolname=zroot -o fs=zroot/a;quota=1g -s 1g image tree', 'unknown property quota'],
     ['dd if=a of=b bs=1M', 'bs=1M is not a plain number'],
     ['dd if=a conv=nocreat', 'dd has no conv=nocreat'],
     ['date -d @5', 'no option -d'],

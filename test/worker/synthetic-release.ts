@@ -93,7 +93,10 @@ const directory = (path: string, mode = 0o755): Entry => ({ path, type: 'directo
 
 export const loader = noise(300_000, 'loader');
 export const gptboot = noise(70_001, 'gptboot');
+export const gptzfsboot = noise(80_003, 'gptzfsboot');
 export const pmbr = noise(512, 'pmbr');
+/** Not text: nothing may treat it as lines. */
+export const zurich = Buffer.concat([Buffer.from('TZif2\0\n\n'), noise(900, 'Zurich')]);
 
 export const base = releasedSet('base', [
   directory('./'),
@@ -105,6 +108,7 @@ export const base = releasedSet('base', [
   { path: './boot/loader_lua.efi', mode: 0o555, content: loader },
   { path: './boot/loader.efi', mode: 0o555, content: 'the other one' },
   { path: './boot/gptboot', mode: 0o444, content: gptboot },
+  { path: './boot/gptzfsboot', mode: 0o444, content: gptzfsboot },
   { path: './boot/pmbr', mode: 0o444, content: pmbr },
   directory('./etc/'),
   { path: './etc/master.passwd', mode: 0o600, content: 'root:*:0:0::0:0:Charlie &:/root:/bin/sh\n' },
@@ -119,6 +123,15 @@ export const base = releasedSet('base', [
   { path: './usr/share/Főtanúsítvány =Class Gold=.pem', content: 'a name that FreeBSD really has\n' },
   { path: './usr/share/blank and\ttab', content: 'x' },
   { path: './usr/share/unreadable', mode: 0o000, content: 'even for its owner\n' },
+  directory('./usr/share/zoneinfo/'),
+  directory('./usr/share/zoneinfo/Europe/'),
+  { path: './usr/share/zoneinfo/Europe/Zurich', mode: 0o444, content: zurich },
+  {
+    path: './usr/share/zoneinfo/Europe/Vaduz',
+    type: 'symlink',
+    mode: 0o755,
+    link: '/usr/share/zoneinfo/Europe/Zurich',
+  },
   directory('./usr/share/closed/', 0o555),
   { path: './usr/share/closed/file', mode: 0o444, content: 'in a directory without write permission\n' },
   { path: './usr/share/zeroes', content: Buffer.alloc(3 * 2 ** 20) },

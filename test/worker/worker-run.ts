@@ -94,6 +94,45 @@ export function job(
   return Object.entries(lines).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
 }
 
+/** What makes the root of the job a pool. */
+export const zfs: JobLines = {
+  filesystem: 'zfs',
+  'partition.3.type': 'freebsd-zfs',
+  'zfs.pool': 'zroot',
+  'zfs.bootfs': 'zroot/ROOT/default',
+  'dataset.count': 4,
+  'dataset.1.name': 'zroot',
+  'dataset.1.options': 'mountpoint=none',
+  'dataset.2.name': 'zroot/ROOT',
+  'dataset.2.options': '',
+  'dataset.3.name': 'zroot/ROOT/default',
+  'dataset.3.options': 'mountpoint=/;canmount=noauto',
+  'dataset.4.name': 'zroot/tmp',
+  'dataset.4.options': 'mountpoint=/tmp;exec=on;setuid=off',
+};
+
+/** Swap and data before the root. */
+export const swapAndData: JobLines = Object.fromEntries(
+  [
+    ['boot', 'freebsd-boot', 'bootfs', 524_288],
+    ['efi', 'efi', 'efiboot0', 34 * MIB],
+    ['swap', 'freebsd-swap', 'swap0', 8 * MIB],
+    ['data', 'freebsd-ufs', 'data0', 16 * MIB],
+    ['root', 'freebsd-ufs', 'rootfs', 0],
+  ]
+    .flatMap(([content = '', type = '', label = '', size = 0], i) => [
+      [`partition.${i + 1}.content`, content],
+      [`partition.${i + 1}.type`, type],
+      [`partition.${i + 1}.label`, label],
+      [`partition.${i + 1}.size`, size],
+      [`partition.${i + 1}.id`, `3f2504e0-4f89-41d3-9a0c-0305e82c331${i + 1}`],
+    ])
+    .concat([
+      ['partition.4.mount', '/srv/data'],
+      ['partition.count', 5],
+    ]),
+);
+
 export interface LaidFile {
   readonly path: string;
   readonly content: string | Buffer;
