@@ -1,4 +1,6 @@
 import type { FileEdit, ImageParts, SystemFile } from './image-parts.ts';
+import { mailParts } from './mail.ts';
+import { panicmailParts } from './panicmail.ts';
 import type { Recipe } from './recipe.ts';
 import { bootConfig } from './system-files/boot-config.ts';
 import { firstBoot, updatesOf } from './system-files/first-boot.ts';
@@ -34,7 +36,12 @@ export interface ImageContents {
 }
 
 /** The features of a recipe, each a file of its own. */
-const features = (recipe: Recipe): ImageParts[] => [flavour(recipe), ...firstBoot(recipe)];
+const features = (recipe: Recipe): ImageParts[] => [
+  flavour(recipe),
+  ...firstBoot(recipe),
+  ...(recipe.mail ? [mailParts(recipe.mail)] : []),
+  ...(recipe.panicmail ? [panicmailParts(recipe.panicmail)] : []),
+];
 
 /** What the image of a recipe has beside the release. A file of the recipe takes the place of the factory's of the same path. */
 export function imageContents(recipe: Recipe): ImageContents {

@@ -1,5 +1,7 @@
 import * as z from 'zod/mini';
 import { canonicalJson, type Json } from './canonical-json.ts';
+import { type Mail, mailProblem } from './mail.ts';
+import { panicmailNeeds } from './panicmail.ts';
 
 /**
  * The whole recipe travels in the state of an execution, which Step Functions limits to 256 KiB beside the plan and the report
@@ -30,6 +32,9 @@ interface Related {
   readonly rcConf: Readonly<Record<string, string>>;
   readonly ec2: Readonly<Record<string, boolean | string | undefined>>;
   readonly image: { readonly bootMode?: string | undefined };
+  readonly hostname: string;
+  readonly mail?: Mail | undefined;
+  readonly panicmail?: unknown;
 }
 
 type Rule = readonly [path: readonly string[], error: string, holds: (recipe: Related) => boolean];
@@ -105,6 +110,16 @@ const rules: readonly Rule[] = [
   ],
 ];
 
+/** Features that know themselves what they need of the rest of a recipe. */
+const needs = [mailProblem, panicmailNeeds];
+
 /** The rules as checks of the recipe's schema. */
-export const recipeRules = <T extends Related>() =>
-  rules.map(([path, error, holds]) => z.refine<T>(holds, { path: [...path], error }));
+export const recipeRules = <T extends Related>() => [
+  ...rules.map(([path, error, holds]) => z.refine<T>(holds, { path: [...path], error })),
+  z.superRefine<T>((recipe, context) => {
+    for (const need of needs) {
+      const problem = need(recipe);
+      if (problem) context.addIssue({ code: 'custom', ...problem });
+    }
+  }),
+];

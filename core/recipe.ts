@@ -2,6 +2,8 @@ import * as z from 'zod/mini';
 import { digestOf, type Json } from './canonical-json.ts';
 import { described, text } from './described.ts';
 import { FactoryError } from './errors.ts';
+import { mailSchema } from './mail.ts';
+import { panicmailSchema } from './panicmail.ts';
 import {
   extraSets,
   files,
@@ -238,6 +240,8 @@ const recipeShape = {
     z.prefault(z.strictObject(ec2Shape), {}),
     'The parts of ec2-scripts. Default: all on; off for flavour cloud-init, which does their work itself.',
   ),
+  mail: described(z.optional(mailSchema), 'Outgoing mail, through relays chosen by the sender.'),
+  panicmail: described(z.optional(panicmailSchema), 'Encrypted reports of kernel panics by mail.'),
   image: described(z.prefault(z.strictObject(imageShape), {}), 'Settings of the AMI.'),
 };
 

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { imageContents } from '../../core/image-contents.ts';
 import { parseRecipe } from '../../core/recipe.ts';
+import { readRecipeText } from '../../core/recipe-text.ts';
 import { caught } from './caught.ts';
 import { contentsListing } from './contents-listing.ts';
 import { demo } from './legal-recipes.ts';
@@ -96,6 +98,12 @@ describe('what an image has beside the release', () => {
       firstbootPackages: ['tmux'],
     };
     await expect(contentsListing(contents(recipe))).toMatchFileSnapshot('golden/pkgbase-company.txt');
+  });
+
+  test('mail and panicmail are as reviewed', async () => {
+    const path = new URL('../../examples/mail-panicmail.yaml', import.meta.url);
+    const recipe = parseRecipe(readRecipeText(readFileSync(path, 'utf8'), 'mail-panicmail.yaml'));
+    await expect(contentsListing(imageContents(recipe))).toMatchFileSnapshot('golden/mail-panicmail.txt');
   });
 
   test('belongs to root, and only programs can be run', () => {
