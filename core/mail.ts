@@ -28,7 +28,8 @@ const domain = `(?=[^@]{1,253}$)${label}(\\.${label})+`;
  */
 const localPart = '[A-Za-z0-9_+=-]{1,64}(\\.[A-Za-z0-9_+=-]{1,64}){0,9}';
 
-const address = text(
+/** An address that needs no quotes anywhere. */
+export const address = text(
   new RegExp(`^(?!-)(?=[^@]{1,64}@)${localPart}@${domain}$`),
   'must be an address such as noreply@example.org, its local part of letters, digits and . _ + = -',
 );
