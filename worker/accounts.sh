@@ -2,8 +2,9 @@
 #
 # accounts_apply(): makes and changes groups and users (keys group.* and user.*) in etc/group and etc/master.passwd; makes
 #     home directories with the release's skeleton, and authorized_keys. Fails with AccountInvalid that names every wrong key.
-#     An empty value is not given: a new account then gets pw(8)'s default, an old one keeps what it has. Supplementary groups
-#     are added, none is left. A home directory that is there already stays as it is.
+#     An empty value is not given: a new account then gets pw(8)'s default, an old one keeps what it has. For an old one the
+#     recipe's defaults (/home/NAME, /bin/sh, *, a group of its own name) are not given either. Supplementary groups are added,
+#     none is left. A home directory that is there already stays as it is.
 # accounts_seal(): hides an empty password of a uid 0 account, then makes passwd, pwd.db and spwd.db. Nothing to do in a
 #     tree without etc/master.passwd.
 # account_uid(name or number, key), account_gid(…): print the number. For a name that is not there: fail with AccountInvalid

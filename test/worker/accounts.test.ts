@@ -219,14 +219,29 @@ fail() { printf '%s\\n%s\\n%s\\n' "$1" "$2" "$3"; exit 1; }
     });
 
     it('changes a user that is there in what is given only', () => {
-      done(apply([], [{ name: 'www', shell: '/bin/sh' }]));
+      done(apply([], [{ name: 'www', shell: '/usr/local/bin/bash' }]));
       expect(lineOf('etc/master.passwd', 'www')).toBe(
-        'www:*:80:80::0:0:World Wide Web Owner:/nonexistent:/bin/sh',
+        'www:*:80:80::0:0:World Wide Web Owner:/nonexistent:/usr/local/bin/bash',
       );
       done(apply([], [{ name: 'daemon', uid: 1, group: 'wheel', comment: 'D', password: '$6$x' }]));
       expect(lineOf('etc/master.passwd', 'daemon')).toBe(
         'daemon:$6$x:1:0:daemon:0:0:D:/root:/usr/sbin/nologin',
       );
+      expect(existsSync(join(tree, 'home'))).toBe(false);
+    });
+
+    it('takes the defaults of a new user for not given when the user is there', () => {
+      const defaults = (name: string) => ({
+        name,
+        group: name,
+        home: `/home/${name}`,
+        shell: '/bin/sh',
+        password: '*',
+      });
+      done(apply([], [{ ...defaults('root'), keys: 'ssh-rsa A' }, defaults('daemon'), defaults('www')]));
+      expect(read('etc/master.passwd')).toBe(MASTER);
+      expect(read('etc/group')).toBe(GROUP);
+      expect(read('root/.ssh/authorized_keys')).toBe('ssh-rsa A\n');
       expect(existsSync(join(tree, 'home'))).toBe(false);
     });
 
