@@ -33,6 +33,20 @@ export interface Downloaded {
   readonly bytes: number;
 }
 
+/** fetch refuses credentials in a URL; they go where they belong. */
+function requestOf(url: string): { url: string; headers: Record<string, string> } {
+  const parsed = new URL(url);
+  const { username, password } = parsed;
+  parsed.username = '';
+  parsed.password = '';
+  const headers: Record<string, string> = { 'user-agent': 'ami-foundry' };
+  if (username !== '' || password !== '') {
+    const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  return { url: parsed.href, headers };
+}
+
 async function once(url: string, path: string): Promise<Downloaded> {
   const control = new AbortController();
   let timer = setTimeout(() => control.abort(new Error('no answer')), IDLE_MS);
@@ -42,7 +56,8 @@ async function once(url: string, path: string): Promise<Downloaded> {
   };
   const arriving = `${path}.arriving`;
   try {
-    const response = await fetch(url, { signal: control.signal, headers: { 'user-agent': 'ami-foundry' } });
+    const request = requestOf(url);
+    const response = await fetch(request.url, { signal: control.signal, headers: request.headers });
     if (response.status === 404 || response.status === 410 || response.status === 403) {
       await response.body?.cancel();
       throw new NotThere(`${printable(url)} answered ${response.status}`);
@@ -90,7 +105,7 @@ export async function download(url: string, path: string): Promise<Downloaded> {
       return await once(url, path);
     } catch (error) {
       if (error instanceof NotThere) throw error;
-      if (attempt === ATTEMPTS) throw new Error(`${printable(url)}: ${reason(error)}`, { cause: error });
+      if (attempt === ATTEMPTS) throw new Error(`${printable(url)}: ${reason(error)}`);
       await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
     }
   }
