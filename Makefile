@@ -33,6 +33,7 @@ bench: ## Speed, memory and bundle size, measured
 	@node bench/bundles.ts
 	@node bench/make-image.ts
 	@node bench/image/makefs-memory.ts
+	@node bench/packages/catalogue.ts
 
 clean: ## Remove what was built and the local cloud's state
 	rm -rf dist out cdk.out .state
