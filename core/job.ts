@@ -140,15 +140,16 @@ function repositoryLines({ name, url, priority, trust }: Repository): Line[] {
     : [...lines, ...numbered('fingerprint', trust.fingerprints, (fingerprint) => [['', fingerprint]])];
 }
 
+/** What is empty is a new user's default, and left as it is for a user that exists. */
 const userLines = (user: ResolvedBuild['recipe']['users'][number]): Line[] => [
   ['name', user.name],
   ['uid', user.uid ?? ''],
-  ['group', user.group ?? user.name],
+  ['group', user.group ?? ''],
   ['groups', user.groups.join(',')],
   ['comment', base64(user.comment)],
-  ['home', user.home ?? `/home/${user.name}`],
-  ['shell', user.shell],
-  ['password', base64(user.password ?? '*')],
+  ['home', user.home ?? ''],
+  ['shell', user.shell ?? ''],
+  ['password', base64(user.password ?? '')],
   ['keys', base64(user.sshKeys.map((key) => `${key}\n`).join(''))],
 ];
 

@@ -99,8 +99,8 @@ const user = z.strictObject({
     'Default: /home/<name>.',
   ),
   shell: described(
-    z._default(absolutePath.check(z.regex(/^[^:]*$/, { error: 'must not have a colon' })), '/bin/sh'),
-    'The login shell.',
+    z.optional(absolutePath.check(z.regex(/^[^:]*$/, { error: 'must not have a colon' }))),
+    'The login shell. Default: /bin/sh.',
   ),
   password: described(z.optional(passwordHash), 'A crypt(3) hash. Default: no password, keys only.'),
   sshKeys: described(z._default(distinct(sshKey, 100), []), 'Public keys for authorized_keys.'),

@@ -139,14 +139,6 @@ function apply_user(number, name, uid, group, groups, comment, home, shell, pass
 	if (problems > bad) return
 
 	isnew = !(name in user_at)
-	# The recipe's defaults are those of a new user, and the job does not tell them from what was given: without this, keys for
-	# root would move it to /home/root and a group of its own.
-	if (!isnew) {
-		if (group == name && !(group in group_at)) group = ""
-		if (home == "/home/" name) home = ""
-		if (shell == "/bin/sh") shell = ""
-		if (password == "*") password = ""
-	}
 	given = isnew || home != ""
 	if (uid != "") uid = plain(uid)
 	if (isnew) {

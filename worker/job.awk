@@ -280,11 +280,11 @@ function check_accounts(groups, users, n) {
 	for (n = 1; n <= users; n++) {
 		check("user." n ".name", "account", "", "a name of an account")
 		check_or_empty("user." n ".uid", "id", "", "a number below 4294967295")
-		check("user." n ".group", "account", "", "a name of an account")
+		check_or_empty("user." n ".group", "account", "", "a name of an account")
 		check_or_empty("user." n ".groups", "accounts", "", "a list of names with commas between")
 		check("user." n ".comment", "base64")
-		check("user." n ".home", "account-path", "", "an absolute path without . and .. and colons in it")
-		check("user." n ".shell", "account-path", "", "an absolute path without . and .. and colons in it")
+		check_or_empty("user." n ".home", "account-path", "", "an absolute path without . and .. and colons in it")
+		check_or_empty("user." n ".shell", "account-path", "", "an absolute path without . and .. and colons in it")
 		check("user." n ".password", "base64")
 		check("user." n ".keys", "base64")
 	}
@@ -369,7 +369,7 @@ function check_partitions(filesystem, architecture, partitions, n, type, label, 
 		labels[label] = 1
 		if (content[n] == "") continue
 		if (type != "" && filesystem != "" && type != type_of(content[n], filesystem))
-			problem("partition." n ".type is not " type_of(content[n], filesystem) ", as its content " content[n] " needs")
+			problem("partition." n ".type is not " type_of(content[n], filesystem) ", which partition." n ".content=" content[n] " needs")
 		if (content[n] in contents && content[n] !~ /^(swap|data)$/) problem("partition." n ".content is there twice: " content[n])
 		contents[content[n]] = 1
 		if (content[n] == "data") {

@@ -98,7 +98,7 @@ describe('a job', () => {
       'group.1.gid': '2000',
       'user.1.name': 'ann',
       'user.1.groups': 'wheel,ops',
-      'user.1.home': '/home/ann',
+      'user.1.home': '',
       'script.1.name': 'greet',
       'partition.3.content': 'swap',
       'partition.3.type': 'freebsd-swap',

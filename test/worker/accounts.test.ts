@@ -230,15 +230,8 @@ fail() { printf '%s\\n%s\\n%s\\n' "$1" "$2" "$3"; exit 1; }
       expect(existsSync(join(tree, 'home'))).toBe(false);
     });
 
-    it('takes the defaults of a new user for not given when the user is there', () => {
-      const defaults = (name: string) => ({
-        name,
-        group: name,
-        home: `/home/${name}`,
-        shell: '/bin/sh',
-        password: '*',
-      });
-      done(apply([], [{ ...defaults('root'), keys: 'ssh-rsa A' }, defaults('daemon'), defaults('www')]));
+    it('leaves a user that is there as it is, but for what is given', () => {
+      done(apply([], [{ name: 'root', keys: 'ssh-rsa A' }, { name: 'daemon' }, { name: 'www' }]));
       expect(read('etc/master.passwd')).toBe(MASTER);
       expect(read('etc/group')).toBe(GROUP);
       expect(read('root/.ssh/authorized_keys')).toBe('ssh-rsa A\n');
