@@ -238,6 +238,7 @@ export function mailProblem(recipe: {
 
 const root = { owner: 'root', group: 'wheel' } as const;
 
+/** In one order, however the recipe has them: equal recipes are equal images. */
 const routesOf = (mail: Mail): [string, Route & { senders?: string[] }][] => [
   ['relay', mail.relay],
   ...Object.entries(mail.routes).sort(([a], [b]) => (a < b ? -1 : 1)),
@@ -331,8 +332,10 @@ function masterCf(mail: Mail): string {
 }
 
 const senders = (mail: Mail): string =>
-  Object.entries(mail.routes)
-    .flatMap(([name, route]) => route.senders.map((one) => `${one} route_${name}:${nextHop(route)}\n`))
+  routesOf(mail)
+    .flatMap(([name, route]) =>
+      (route.senders ?? []).map((one) => `${one} route_${name}:${nextHop(route)}\n`),
+    )
     .join('');
 
 /** What foundry_mail reads: route, next hop, kind, name and region, blank-separated; - stands for none. */

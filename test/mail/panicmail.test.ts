@@ -211,8 +211,17 @@ test('without autosubmit root is told once, and sends it', () => {
 test('with a key given as a certificate, OpenSSL reads the report all the same', () => {
   const certificate = path('certificate.pem');
   execFileSync('openssl', [
-    ...['req', '-x509', '-new', '-key', path('private.pem'), '-subj', '/CN=panics', '-days', '2'],
-    ...['-out', certificate],
+    'req',
+    '-x509',
+    '-new',
+    '-key',
+    path('private.pem'),
+    '-subj',
+    '/CN=panics',
+    '-days',
+    '2',
+    '-out',
+    certificate,
   ]);
   prepare({ publicKey: readFileSync(certificate, 'utf8') });
   dump(0);
