@@ -17,14 +17,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { files, job, MIB, shellPiece, shells } from './worker-run.ts';
+import { files, job, MIB, root, shellPiece, shells, swapAndData, zfs } from './worker-run.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'worker-shell-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-let state: string;
+let state = '';
 let turn = 0;
 const freshState = () => {
+  // A job of thousands of values is as many files.
+  if (state) rmSync(state, { recursive: true, force: true });
   state = join(scratch, String(turn++));
   mkdirSync(state);
 };
@@ -179,11 +181,266 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       ['partition.2.size', '99999999999'],
       ['partition.2.size', '1000'],
       ['partition.2.type', 'freebsd-boot'],
+      ['partition.2.content', 'boot'],
+      ['partition.2.content', 'swap'],
+      ['partition.3.label', 'efiboot0'],
+      ['version', '1'],
+      ['system', 'tarball'],
+      ['update', 'yes'],
+      ['set.count', '0'],
+      ['mirror.count', '0'],
+      ['timezone', '../../etc/passwd'],
+      ['timezone', '/Europe/Zurich'],
+      ['upload.sbom', 'file:///etc/passwd'],
+      ['set.1.url', 'ftp://m.example/base.txz'],
+      ['file.1.url', 'https://m.example/a b'],
+      ['file.1.uid', '4294967295'],
+      ['file.1.gid', 'a b'],
+      ['edit.count', '-1'],
+      ['zfs.pool', 'zroot'],
+      ['group.1.name', 'x'],
     ])('is refused for %s=%s, with that key in the message', (key, value) => {
       const { status, code, message } = load(job(['http://mirror.example/r'], { [key]: value }));
       expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
       expect(message).toContain(key);
     });
+
+    /** One of everything that a job may have beside the sets. */
+    const whole: Record<string, string | number | undefined> = {
+      'set.1.url': 'https://bucket.example/a/base.txz?X-Amz-Signature=0123&X-Amz-Date=2026',
+      'set.1.entries': 0,
+      'file.1.uid': 'www',
+      'file.1.gid': 'wheel',
+      'file.1.content': undefined,
+      'file.1.url': "https://bucket.example/it's%20(1)?X-Amz-Signature=0123",
+      'file.1.sha256': 'a'.repeat(64),
+      'edit.count': 1,
+      'edit.1.path': '/etc/ttys',
+      'edit.1.comment': 'dHR5djA=',
+      'edit.1.first': '',
+      'edit.1.last': 'Cg==',
+      'group.count': 1,
+      'group.1.name': 'staff',
+      'group.1.gid': '',
+      'user.count': 1,
+      'user.1.name': 'ada',
+      'user.1.uid': '',
+      'user.1.group': 'ada',
+      'user.1.groups': 'wheel,staff',
+      'user.1.comment': '',
+      'user.1.home': '/home/ada',
+      'user.1.shell': '/bin/sh',
+      'user.1.password': 'Kg==',
+      'user.1.keys': '',
+      'package.abi': 'FreeBSD:15:amd64',
+      'package.osversion': 1501000,
+      'package.count': 2,
+      'package.1.name': 'nginx',
+      'package.1.repository': '',
+      'package.2.name': 'www/py311-x+y',
+      'package.2.repository': 'FreeBSD-ports',
+      'repository.count': 3,
+      'repository.1.name': 'FreeBSD-ports',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: pkg's own variable.
+      'repository.1.url': 'pkg+https://pkg.example/${ABI}/latest',
+      'repository.1.priority': 0,
+      'repository.1.signature': 'fingerprints',
+      'repository.1.keys': '/usr/share/keys/pkg',
+      'repository.2.name': 'own',
+      'repository.2.url': 'https://own.example/repo',
+      'repository.2.priority': -10,
+      'repository.2.signature': 'fingerprints',
+      'repository.2.fingerprint.count': 1,
+      'repository.2.fingerprint.1': 'b'.repeat(64),
+      'repository.3.name': 'signed',
+      'repository.3.url': 'https://own.example/signed',
+      'repository.3.priority': 5,
+      'repository.3.signature': 'pubkey',
+      'repository.3.key': 'LS0tLS0=',
+      update: 'freebsd-update',
+      timezone: 'America/Argentina/Buenos_Aires',
+      'script.count': 1,
+      'script.1.name': 'tune',
+      'script.1.content': 'Og==',
+      'upload.manifest': 'https://bucket.example/manifest?X-Amz-Signature=1',
+      'upload.sbom': 'https://bucket.example/sbom?X-Amz-Signature=1',
+      ...zfs,
+    };
+    const mirrors = ['http://m.example/r'];
+
+    it('is taken with one of everything', () => {
+      expect(load(job(mirrors, whole))).toMatchObject({ status: 0, stderr: '' });
+      expect(
+        load(
+          job(mirrors, { ...whole, ...swapAndData, filesystem: 'zfs', 'partition.5.type': 'freebsd-zfs' }),
+        ),
+      ).toMatchObject({ status: 0 });
+    });
+
+    it('is taken without sets from a system of packages, and without mirrors when every set has a URL', () => {
+      const without = (prefix: string) => job(mirrors, whole).filter((line) => !line.startsWith(prefix));
+      expect(
+        load(
+          without('set.')
+            .filter((line) => !/^(mirror|system)/.test(line))
+            .concat('set.count=0', 'mirror.count=0', 'system=pkgbase'),
+        ),
+      ).toMatchObject({ status: 0 });
+      const own = job([], { ...whole, 'set.2.url': 'https://bucket.example/kernel' });
+      expect(load(own)).toMatchObject({ status: 0 });
+    });
+
+    it('misses every key that is left out, by name, or does without it', () => {
+      const lines = job(mirrors, whole);
+      const optional = /^(upload\.|timezone|set\.1\.url|repository\.1\.keys|file\.1\.url|file\.1\.sha256)/;
+      for (const line of lines) {
+        const key = line.slice(0, line.indexOf('='));
+        const { status, message } = load(lines.filter((other) => other !== line));
+        if (optional.test(key) && !key.startsWith('file.') && !key.startsWith('repository.'))
+          expect({ key, status }).toEqual({ key, status: 0 });
+        else {
+          expect({ key, status }).toEqual({ key, status: 1 });
+          // What a count or a choice leads to is unknown without it.
+          expect(message).toContain(
+            key.startsWith('file.1.url')
+              ? 'file.1.content'
+              : key.replace('repository.1.keys', 'repository.1.fingerprint.count'),
+          );
+        }
+      }
+    }, 60_000);
+
+    it.each([
+      ['group.1.gid', 'wheel'],
+      ['user.1.name', '-rf'],
+      ['user.1.name', 'a:b'],
+      ['user.1.groups', 'wheel,,staff'],
+      ['user.1.home', '/home/a:b'],
+      ['user.1.home', 'relative'],
+      ['user.1.password', 'not base64'],
+      ['package.1.name', '../x'],
+      ['package.1.name', 'nginx*'],
+      ['package.abi', 'FreeBSD'],
+      ['repository.1.url', 'file:///etc'],
+      ['repository.1.signature', 'maybe'],
+      ['repository.2.fingerprint.1', 'abc'],
+      ['repository.2.fingerprint.count', '0'],
+      ['repository.1.priority', '1.5'],
+      ['script.1.name', 'a/b'],
+      ['zfs.pool', 'zroot/x'],
+      ['zfs.pool', 'raidz'],
+      ['zfs.bootfs', 'zroot/none'],
+      ['dataset.2.name', 'zroot/a/b'],
+      ['dataset.2.name', 'zroot'],
+      ['dataset.2.options', 'quota=1g'],
+      ['dataset.2.options', 'exec=on,setuid=off'],
+      ['dataset.2.options', 'mountpoint=tmp'],
+      ['dataset.3.options', 'canmount=on'],
+      ['partition.3.type', 'freebsd-ufs'],
+      ['file.1.sha256', 'abc'],
+      ['edit.1.first', '$(id)'],
+    ])('with one of everything, is refused for %s=%s', (key, value) => {
+      const { status, code, message } = load(job(mirrors, { ...whole, [key]: value }));
+      expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+      expect(message).toContain(key === 'dataset.3.options' ? 'dataset.options' : key);
+    });
+
+    it.each([
+      ['partition.4.mount', 'relative'],
+      ['partition.4.mount', undefined],
+      ['partition.4.label', 'a.b'],
+      ['partition.4.size', 0],
+      ['partition.5.content', 'root data'],
+    ])('with swap and data, is refused for %s=%s', (key, value) => {
+      const { status, message } = load(job(mirrors, { ...swapAndData, [key]: value }));
+      expect(status).toBe(1);
+      expect(message).toContain(key);
+    });
+
+    it('is refused without a root', () => {
+      const { message } = load(job(mirrors, { 'partition.3.content': 'data', 'partition.3.mount': '/data' }));
+      expect(message).toContain('no partition.content is root');
+    });
+
+    it('is refused with root before data: it could not grow', () => {
+      const { message } = load(
+        job(mirrors, {
+          ...swapAndData,
+          'partition.4.content': 'root',
+          'partition.4.mount': undefined,
+          'partition.4.label': 'rootfs',
+          'partition.5.content': 'data',
+          'partition.5.mount': '/data',
+          'partition.5.label': 'data0',
+        }),
+      );
+      expect(message).toContain('partition.4.content is root, and it is not the last');
+    });
+
+    it('names at most a hundred mistakes, and how many more there are', () => {
+      const { message } = load(good.concat(Array.from({ length: 5000 }, (_, i) => `colour.${i}=red`)));
+      expect(message.length).toBeLessThan(8_000);
+      expect(message).toMatch(/; and 4900 more$/);
+    });
+
+    it('never shows the query of a URL', () => {
+      const url = 'https://bucket.example/x?X-Amz-Signature=secret';
+      const { message } = load(
+        job([`${url} `], {
+          ...whole,
+          'set.1.url': `${url}#x`,
+          'file.1.url': `${url} `,
+          'upload.sbom': `${url} `,
+        }).concat(`${url}`),
+      );
+      for (const key of ['mirror.1', 'set.1.url', 'file.1.url', 'upload.sbom'])
+        expect(message).toContain(key);
+      expect(message).not.toContain('secret');
+    });
+
+    it.each(
+      ['mawk', 'gawk', 'original-awk', 'busybox awk'].filter(
+        (awk) => spawnSync('which', [awk.split(' ')[0] ?? '']).status === 0,
+      ),
+    )('reads the same under %s', (awk) => {
+      const judge = (lines: readonly string[]) => {
+        freshState();
+        mkdirSync(join(state, 'job'));
+        const [command = '', ...rest] = awk.split(' ');
+        const { stdout } = spawnSync(command, [...rest, '-f', join(root, 'worker/job.awk')], {
+          input: lines.join('\n'),
+          env: { ...process.env, LC_ALL: 'C', JOB_STATE: state },
+        });
+        return stdout.toString();
+      };
+      expect(judge(job(mirrors, whole))).toBe('');
+      expect(readFileSync(join(state, 'layout'), 'utf8').split('\n')[2]).toBe(
+        `3 freebsd-zfs rootfs ${36 * MIB} ${59 * MIB} 3f2504e0-4f89-41d3-9a0c-0305e82c3313 root`,
+      );
+      expect(judge(job(mirrors, { ...whole, 'disk.size': 2 ** 44, 'partition.2.size': 2 ** 43 }))).toBe('');
+      expect(readFileSync(join(state, 'layout'), 'utf8').split('\n')[1]).toContain(` ${2 ** 43} `);
+      expect(
+        judge(job(mirrors, { ...whole, 'set.1.sha256': 'é', 'user.1.groups': 'a,\\b', 'disk.id': 'x' })),
+      ).toBe(
+        'disk.id is not a valid uuid; set.1.sha256 is not 64 hex digits; user.1.groups is not a list of names with commas between or empty\n',
+      );
+    });
+
+    it('takes thousands of values at once', () => {
+      const many = job(
+        mirrors,
+        files(
+          Array.from({ length: 4096 }, (_, i) => ({ path: `/etc/f/${i}`, content: Buffer.alloc(900, i) })),
+        ),
+      );
+      freshState();
+      writeFileSync(join(state, 'given'), many.join('\n'));
+      const began = performance.now();
+      expect(run('job_load "$1"', join(state, 'given')).status).toBe(0);
+      // Half a second on an idle machine; sh alone would take a minute.
+      expect(performance.now() - began).toBeLessThan(20_000);
+      expect(readFileSync(join(state, 'job/file.4096.path'), 'utf8')).toBe('/etc/f/4095\n');
+    }, 60_000);
 
     it('is refused when BIOS boot code is asked for on arm64', () => {
       expect(load(job(['http://m.example'], { architecture: 'arm64' })).message).toContain(
