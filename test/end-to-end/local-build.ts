@@ -12,6 +12,7 @@ import {
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import { type DemoRelease, makeDemoRelease } from '../../local/demo-release/make.ts';
 import { type Mirror, startMirror } from '../../local/demo-release/serve.ts';
+import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import { deploy } from '../../local/deploy.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
@@ -32,6 +33,8 @@ export interface Factory extends AsyncDisposable {
   start(input: unknown, name?: string): Promise<string>;
   /** Waits for the end of an execution. */
   end(executionArn: string): Promise<DescribeExecutionCommandOutput>;
+  /** What a recipe says to get everything from the local mirror. */
+  upstream(system?: string): Record<string, unknown>;
   /** A good recipe for the mirror, with changes. */
   recipe(changes?: Record<string, unknown>): Record<string, unknown>;
 }
@@ -46,6 +49,19 @@ export async function startFactory(settings: { workerSeconds?: number } = {}): P
   const sfn = new SFNClient(client);
   const { stateMachineArn } = await deploy(cloud, settings);
   let count = 0;
+  const repository = (name: string, path: string) => ({
+    name,
+    url: `${mirror.url}/packages/{abi}/${path}`,
+    inImage: false,
+    fingerprints: [FINGERPRINT],
+  });
+  const upstream = (system = 'sets') => ({
+    mirrors: [mirror.url],
+    repositories: [
+      repository('FreeBSD-ports', 'quarterly'),
+      ...(system === 'pkgbase' ? [repository('FreeBSD-base', 'base_release_1')] : []),
+    ],
+  });
   return {
     cloud,
     mirror,
@@ -54,6 +70,7 @@ export async function startFactory(settings: { workerSeconds?: number } = {}): P
     ec2: new EC2Client(client),
     s3: new S3Client(client),
     stateDirectory,
+    upstream,
     async start(input, name = `test-${++count}`) {
       const { executionArn = '' } = await sfn.send(
         new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
@@ -72,7 +89,7 @@ export async function startFactory(settings: { workerSeconds?: number } = {}): P
       release: '15.1-RELEASE',
       architecture: 'amd64',
       rootSize: 1,
-      mirrors: [mirror.url],
+      ...upstream(),
       ...changes,
     }),
     async [Symbol.asyncDispose]() {
