@@ -232,7 +232,7 @@ const mkdir: Run = ({ tree }, words) => {
 };
 
 const install: Run = ({ tree }, words) => {
-  const { flags, values, rest } = options('install', words, 'dcpCvS', 'ogm');
+  const { flags, values, rest } = options('install', words, 'dcpCvS', 'ogmN');
   const owners = [owner(values.get('o') ?? '0'), owner(values.get('g') ?? '0')] as const;
   const mode = values.get('m');
   if (flags.has('d')) {

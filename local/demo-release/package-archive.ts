@@ -72,7 +72,7 @@ function number(of: (name: string) => number, name: string): number {
   }
 }
 
-/** Everything beyond ASCII and `%` as %XX, as pkg writes texts. */
+/** Everything beyond ASCII and `%` as %XX, as pkg writes texts and paths. */
 function encoded(text: string): string {
   return text.replaceAll(/[%\u0080-\u{10ffff}]/gu, (character) =>
     [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
@@ -96,10 +96,10 @@ export function packageFile(
   const files: Record<string, string> = {};
   const directories: Record<string, string> = {};
   for (const entry of given.entries) {
-    if (entry.kind === 'directory') directories[entry.path] = 'y';
-    else if (entry.kind === 'symlink') files[entry.path] = `1$${linkSum(entry.target)}`;
+    if (entry.kind === 'directory') directories[encoded(entry.path)] = 'y';
+    else if (entry.kind === 'symlink') files[encoded(entry.path)] = `1$${linkSum(entry.target)}`;
     else
-      files[entry.path] =
+      files[encoded(entry.path)] =
         `1$${sha256(contents.get(entry.kind === 'file' ? entry.path : entry.target) ?? '')}`;
   }
   const machine = abi.split(':')[2] === 'amd64' ? 'x86:64' : 'aarch64:64';
@@ -150,7 +150,7 @@ export function packageFile(
   const manifest = {
     ...compact,
     files,
-    ...(given.config === undefined ? {} : { config: given.config }),
+    ...(given.config === undefined ? {} : { config: given.config.map(encoded) }),
     directories,
     ...(given.scripts === undefined ? {} : { scripts }),
     ...(given.luaScripts === undefined ? {} : { lua_scripts: lua }),

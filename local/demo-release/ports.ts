@@ -427,6 +427,21 @@ export const PORTS: readonly DemoPackage[] = [
     ],
   },
   {
+    name: 'gdb',
+    version: '16.3',
+    origin: 'devel/gdb',
+    comment: 'GNU debugger, with kgdb for dumps of the kernel',
+    licenses: ['GPLv3'],
+    entries: [program('bin/gdb'), program('bin/kgdb')],
+  },
+  {
+    name: 'tmux',
+    version: '3.5a_1',
+    origin: 'sysutils/tmux',
+    comment: 'Terminal multiplexer',
+    entries: [program('bin/tmux')],
+  },
+  {
     name: 'bash',
     version: '5.3.3',
     origin: 'shells/bash',
