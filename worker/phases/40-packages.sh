@@ -17,7 +17,7 @@ packages_run() {
 		platform_packages_list
 	fi
 	packages_patch_level
-	phase_bytes "$(du -sk -- "${tree}" | awk '{ printf "%.0f", $1 * 1024 }')"
+	[ "${job_update},${job_packages}" = none,0 ] || phase_bytes "$(du -sk -- "${tree}" | awk '{ printf "%.0f", $1 * 1024 }')"
 }
 
 # The tree's own word, on every platform: freebsd-version(1) is a script with a line USERLAND_VERSION="15.1-RELEASE-p2", which every

@@ -28,7 +28,8 @@ customise_run() {
 		_customise_n=$((_customise_n + 1))
 		job_get "script.${_customise_n}.name"
 		_customise_name=${value}
-		platform_base64_decode <"${state}/job/script.${_customise_n}.content" >"${tree}/${area_name}/${_customise_name}"
+		# It may hold secrets, and the image has other users.
+		(umask 077 && platform_base64_decode <"${state}/job/script.${_customise_n}.content" >"${tree}/${area_name}/${_customise_name}")
 		_customise_status=0
 		chroot "${tree}" /usr/bin/env -i "PATH=${customise_path}" HOME=/root USER=root LOGNAME=root SHELL=/bin/sh TERM=dumb LANG=C.UTF-8 \
 			ASSUME_ALWAYS_YES=yes /bin/sh -ev "/${area_name}/${_customise_name}" </dev/null >"${state}/script.log" 2>&1 || _customise_status=$?

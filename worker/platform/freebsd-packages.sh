@@ -7,7 +7,7 @@
 # run afterwards. pkg resolves fingerprints below its root, -R before it changes into the chroot's, so both ways find the same files
 # in ${tree}/.foundry, which lasts as long as the phase.
 
-# In the tree, because pkg in the chroot must reach it. Removed before the phase ends.
+# In the tree, because pkg in the chroot must reach it, also where pkg has put on the user nobody. Removed before the phase ends.
 area_name=.foundry
 
 # How often a mount that is busy is asked to go, with a second of rest: as long as vmimage.subr tries.
@@ -284,6 +284,8 @@ platform_packages_install() {
 		platform_chroot_enter
 		if [ -d "${tree}/var/db/pkg/triggers" ]; then
 			_pkg inside triggers || _pkg_failed 'pkg triggers'
+			# What is left has failed, which pkg forgives; it would be tried again by the next `pkg triggers`.
+			rmdir "${tree}/var/db/pkg/triggers" 2>/dev/null || cat "${state}/pkg.log" >&2
 		fi
 	else
 		platform_chroot_enter
@@ -298,7 +300,9 @@ platform_packages_install() {
 # pkg tells the checksum of no package, but has checked the files in its cache against the catalogue (those of the base are in the
 # cache of the worker or of the image, by its version). Their names are NAME-VERSION~HASH.pkg, beside links without the hash.
 _packages_hashes() {
-	for _hash_file in "${_area}"/cache/*.pkg "${tree}"/var/cache/pkg/*.pkg /var/cache/pkg/*.pkg; do
+	set -- "${_area}"/cache/*.pkg
+	[ "${job_system}" != pkgbase ] || set -- "$@" "${tree}"/var/cache/pkg/*.pkg /var/cache/pkg/*.pkg
+	for _hash_file in "$@"; do
 		if [ -f "${_hash_file}" ] && [ ! -L "${_hash_file}" ]; then
 			_hash_name=${_hash_file##*/}
 			_hash_name=${_hash_name%.pkg}
@@ -337,7 +341,7 @@ platform_area_make() {
 		fail WorkerFailed "the image has a ${area_name} in its root" 'that name is the worker'"'"'s: choose another'
 	fi
 	printf '%s\n' "${_area}" >"${state}/area.owned"
-	mkdir -m 0700 "${_area}"
+	mkdir "${_area}"
 }
 
 platform_area_remove() {

@@ -330,6 +330,8 @@ platform_account_databases() {
 
 # Nobody removes a file with the schg flag before the flag is gone.
 platform_discard_tree() {
+	# Neither is a mount that could not be undone removed with the tree.
+	[ ! -s "${state}/chroot.owned" ] || return 0
 	[ -n "${power_off}" ] || chflags -R 0 "${tree:?}"
 	discard "${tree}"
 }
