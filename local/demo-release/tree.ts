@@ -512,6 +512,7 @@ export function baseTree(inputs: TreeInputs): Entry[] {
     if (index % 3 === 0) tree.link(`${region}/${name}-old`, `${region}/${name}`);
   });
   plant.data('./usr/share/zoneinfo/UTC', 128);
+  plant.data('./usr/share/zoneinfo/Europe/Berlin', 900);
   tree.link('./usr/share/zoneinfo/Zulu', './usr/share/zoneinfo/UTC');
   plant.many(180, 'demo_', (name, index) => {
     const directory = `./usr/share/locale/${name}.UTF-8`;
