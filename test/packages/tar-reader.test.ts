@@ -72,7 +72,9 @@ test.each([
   expect(found.get(`deep/${'d'.repeat(120)}/${'f'.repeat(200)}`)?.content).toBe('long\n');
   expect(found.get('symlink')).toMatchObject({ kind: 'symlink', target: 't'.repeat(150) });
   expect(found.get('empty')).toMatchObject({ kind: 'file', size: 0 });
-  expect(new Set([found.get('large')?.kind, found.get('other')?.kind])).toEqual(new Set(['file', 'hardlink']));
+  expect(new Set([found.get('large')?.kind, found.get('other')?.kind])).toEqual(
+    new Set(['file', 'hardlink']),
+  );
   expect(found.get('sparse')?.size).toBe(1 << 20);
 });
 
