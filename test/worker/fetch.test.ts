@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import {
   alwaysCutAt,
   cutAt,
+  forbidden,
   inTurn,
   type Mirror,
   notFound,
@@ -12,7 +14,7 @@ import {
   unavailable,
   withoutRanges,
 } from './mirror.ts';
-import { base } from './synthetic-release.ts';
+import { base, kernel } from './synthetic-release.ts';
 import { down, expectFailure, job, removeMachines, removePayload, runWorker, shells } from './worker-run.ts';
 
 const mirrors: Mirror[] = [];
@@ -98,5 +100,74 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('fetch 
     const result = await runWorker({ shell, lines: job([down]) });
     expectFailure(result, 'fetch', 'MirrorUnreachable');
     expect(result.report.message).toContain(down);
+  });
+
+  describe('from URLs of their own', () => {
+    const secret = '?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=5ec2e7';
+    const content = Buffer.from('from a bucket\0\n');
+    const digest = (data: Buffer) => createHash('sha256').update(data).digest('hex');
+    const fileAt = (url: string, sha256 = digest(content)) => ({
+      'file.1.content': undefined,
+      'file.1.url': url,
+      'file.1.sha256': sha256,
+      'file.1.path': '/etc/from-a-bucket',
+    });
+
+    it('come sets, from there only, and files', async () => {
+      const mirror = await mirrorWith();
+      const bucket = await mirrorWith(
+        { own: inTurn(unavailable, cutAt(40_000), serve) },
+        { own: base.body, file: content },
+      );
+      const result = await runWorker({
+        shell,
+        lines: job([mirror.url], {
+          'set.1.url': `${bucket.url}/own${secret}`,
+          ...fileAt(`${bucket.url}/file${secret}`),
+        }),
+      });
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(mirror.requests).toEqual(['GET kernel.txz']);
+      expect(bucket.requests).toEqual(['GET own', 'GET own', 'GET own bytes=40000-', 'GET file']);
+      expect(result.report.phases[1].bytes).toBe(base.body.length + kernel.body.length + content.length);
+      expect(result.console).not.toContain('5ec2e7');
+    });
+
+    it.each([
+      ['a file that is not there', { file: notFound }, {}, 'SourceUnavailable', 'answered 404'],
+      ['a link that has expired', { file: forbidden }, {}, 'SourceUnavailable', 'answered 403'],
+      ['a file that ends early', { file: alwaysCutAt(5) }, {}, 'SourceUnavailable', 'got 5 of 15 bytes'],
+      ['a file that was replaced', { file: otherContent }, {}, 'SourceUnavailable', digest(content)],
+      [
+        'a set that is not there',
+        { own: notFound },
+        { own: true },
+        'SetNotFound',
+        'base.txz is not at its URL',
+      ],
+      ['a set that was replaced', { own: otherContent }, { own: true }, 'SetChecksumMismatch', base.sha256],
+      ['a set that nobody serves', { own: unavailable }, { own: true }, 'SourceUnavailable', 'answered 503'],
+    ] as const)(
+      '%s is told apart, and no query is shown',
+      async (_what, behaviours, { own = false }: { own?: boolean }, code, words) => {
+        const mirror = await mirrorWith();
+        const bucket = await mirrorWith(behaviours, { own: base.body, file: content });
+        const result = await runWorker({
+          shell,
+          lines: job(
+            [mirror.url],
+            own
+              ? { 'set.1.url': `${bucket.url}/own${secret}` }
+              : fileAt(`${bucket.url.replace('//', '//user:5ec2e7@')}/file${secret}`),
+          ),
+        });
+        expectFailure(result, 'fetch', code);
+        expect(result.report.message).toContain(words);
+        expect(result.report.message).toContain(`${bucket.url}/${own ? 'own' : 'file'}: `);
+        if (!own) expect(result.report.message).toContain('/etc/from-a-bucket');
+        expect(result.console).not.toContain('X-Amz');
+        expect(result.console).not.toContain('5ec2e7');
+      },
+    );
   });
 });

@@ -409,6 +409,30 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       ).toBe('the end');
     });
 
+    it('shows no query of a URL, though fetch does', async () => {
+      const mirror = await mirrorWith();
+      const { freebsd, result } = await build(
+        shell,
+        [mirror.url],
+        makeFreebsd(),
+        true,
+        {},
+        {
+          'file.1.content': undefined,
+          'file.1.url': `${mirror.url}/nothing?X-Amz-Signature=5ec2e7`,
+          'file.1.sha256': 'a'.repeat(64),
+        },
+      );
+      expect(result.report, result.console).toMatchObject({
+        ok: false,
+        phase: 'fetch',
+        code: 'SourceUnavailable',
+      });
+      expect(result.report.message).toContain(`${mirror.url}/nothing: Not Found`);
+      expect(callsOf(freebsd, 'fetch').at(-1)).toContain('5ec2e7');
+      expect(result.console).not.toContain('5ec2e7');
+    });
+
     it('edits in place: owner, mode, flags and time stay', async () => {
       const mirror = await mirrorWith();
       const base64 = (text: string) => Buffer.from(text).toString('base64');

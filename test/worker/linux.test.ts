@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Mirror, startMirror } from './mirror.ts';
-import { base, gptboot, kernel, loader, pmbr } from './synthetic-release.ts';
+import { base, gptboot, kernel, loader, pmbr, zurich } from './synthetic-release.ts';
 import {
   job,
   MIB,
@@ -22,6 +22,7 @@ import {
   root,
   runWorker,
   shells,
+  swapAndData,
   type WorkerResult,
   workLeft,
 } from './worker-run.ts';
@@ -241,6 +242,92 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
     });
   },
 );
+
+describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
+  'swap, data and a root that can grow, under $name',
+  ({ shell }) => {
+    let result: WorkerResult;
+    beforeAll(async () => {
+      result = await runWorker({ shell, lines: job([mirror.url], swapAndData) });
+    });
+    const SWAP = 36 * MIB;
+    const DATA = 44 * MIB;
+    const data = ['-f', 'ufs', '-o', String(DATA / 512)];
+    const grown = ['-f', 'ufs', '-o', String((60 * MIB) / 512)];
+
+    it('are in the table, the root last', () => {
+      expect(result.report, result.console).toMatchObject({ ok: true });
+      expect(tool('sgdisk', '-v', result.disk)).toContain('No problems found');
+      const { partitions } = JSON.parse(tool('sfdisk', '--json', result.disk)).partitiontable;
+      expect(
+        partitions
+          .map(({ start, size, type, name }: Record<string, string>) => [start, size, type, name])
+          .slice(2),
+      ).toEqual([
+        [SWAP / 512, (8 * MIB) / 512, '516E7CB5-6ECF-11D6-8FF8-00022D09712B', 'swap0'],
+        [DATA / 512, (16 * MIB) / 512, '516E7CB6-6ECF-11D6-8FF8-00022D09712B', 'data0'],
+        [(60 * MIB) / 512, (35 * MIB) / 512, '516E7CB6-6ECF-11D6-8FF8-00022D09712B', 'rootfs'],
+      ]);
+      // The types that sgdisk knows by FreeBSD's names.
+      expect(tool('sgdisk', '-p', result.disk)).toMatch(
+        /A502\s+swap0[\s\S]*A503\s+data0[\s\S]*A503\s+rootfs/,
+      );
+    });
+
+    it('leave swap unwritten and make data an empty UFS of its own name', () => {
+      expect(bytesAt(result.disk, SWAP, 8 * MIB).equals(Buffer.alloc(8 * MIB))).toBe(true);
+      const about = tool('fsstat', ...data, result.disk);
+      expect(about).toContain('UFS 2');
+      expect(about).toContain('data0');
+      expect(
+        tool('fls', ...data, '-r', '-p', result.disk)
+          .trim()
+          .split('\n')
+          .filter((line) => !line.includes('OrphanFiles')),
+      ).toEqual([]);
+      expect(tool('istat', ...data, result.disk, '2')).toMatch(/mode: drwxr-xr-x[\s\S]*uid \/ gid: 0 \/ 0/);
+      const id = (offset: number) => bytesAt(result.disk, offset + 65_536 + 144, 8).toString('hex');
+      expect(id(DATA)).not.toBe(id(60 * MIB));
+    });
+
+    it('have a place in the tree where data is mounted', () => {
+      expect(tool('fls', ...grown, '-r', '-p', result.disk)).toMatch(/^d\/d \d+:\tsrv\/data$/m);
+    });
+
+    it('are the same bytes again', async () => {
+      const again = await runWorker({ shell, lines: job([mirror.url], swapAndData) });
+      expect(again.report.disk.sha256).toBe(result.report.disk.sha256);
+      expect(sha256(readFileSync(again.disk))).toBe(sha256(readFileSync(result.disk)));
+    });
+  },
+);
+
+describe('what the job changes in the tree', () => {
+  it('reaches the disk: edits, the time zone, owners by name, uncounted sets', async () => {
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+    const lines = job([mirror.url], {
+      'edit.count': 1,
+      'edit.1.path': '/bin/su',
+      'edit.1.comment': base64('setuid'),
+      'edit.1.first': base64('# first\n'),
+      'edit.1.last': base64('# last\n'),
+      'file.1.uid': 'root',
+      'set.1.entries': 0,
+      'set.2.entries': 0,
+      timezone: 'Europe/Vaduz',
+    });
+    const result = await runWorker({ lines });
+    expect(result.report, result.console).toMatchObject({ ok: true });
+    expect(contentOf(result.disk, 'bin/su').toString()).toBe('# first\n#setuid\n# last\n');
+    const su = tool('istat', ...at, result.disk, inodeOf(result.disk, 'bin/su'));
+    expect(su).toMatch(/uid \/ gid: 0 \/ 5/);
+    expect(su).toMatch(/mode: rr-sr-xr-x/);
+    expect(contentOf(result.disk, 'etc/localtime').equals(zurich)).toBe(true);
+    expect(contentOf(result.disk, 'var/db/zoneinfo').toString()).toBe('Europe/Vaduz\n');
+    const unprivileged = await runWorker({ lines, ...(process.getuid?.() === 0 ? { user: 65_534 } : {}) });
+    expect(sha256(readFileSync(unprivileged.disk))).toBe(sha256(readFileSync(result.disk)));
+  });
+});
 
 describe("the table beside FreeBSD's own", () => {
   const reference = join(root, '../shared/reference/freebsd-13.2/gpt.img.xz');

@@ -33,6 +33,13 @@ export const notFound: Behaviour = (_request, response) => {
   response.writeHead(404, { 'content-type': 'text/html' }).end('<html>404</html>');
 };
 
+/** S3's answer to a presigned URL that has expired. */
+export const forbidden: Behaviour = (_request, response) => {
+  response
+    .writeHead(403, { 'content-type': 'application/xml' })
+    .end('<Error><Code>AccessDenied</Code></Error>');
+};
+
 export const unavailable: Behaviour = (_request, response) => {
   response.writeHead(503).end('busy');
 };

@@ -4,10 +4,12 @@ import {
   closeSync,
   existsSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -33,6 +35,8 @@ const freshState = () => {
 beforeEach(freshState);
 
 // The property tests start thousands of processes: on a busy machine they take more than the usual limit.
+
+const base64 = (data: string | Buffer) => Buffer.from(data).toString('base64');
 
 /** Text that a shell, awk, sed or printf could trip over, in every encoding a path may have. */
 const hostile = fc.oneof(
@@ -510,11 +514,17 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
   });
 
   describe('configure', () => {
-    const lay = (laid: Parameters<typeof files>[0]) => {
+    /** A tree with some of a release in it, and the job's changes made to it. */
+    const lay = (
+      laid: Parameters<typeof files>[0],
+      changes: Parameters<typeof job>[1] = {},
+      prepare: (tree: string) => void = () => {},
+    ) => {
       freshState();
       const tree = join(state, 'tree');
       mkdirSync(join(tree, 'etc'), { recursive: true });
       mkdirSync(join(tree, 'usr'));
+      mkdirSync(join(state, 'sets'));
       symlinkSync('etc', join(tree, 'inside'));
       symlinkSync('/', join(tree, 'outside'));
       symlinkSync('../..', join(tree, 'upwards'));
@@ -522,11 +532,20 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       writeFileSync(join(tree, 'etc/old'), 'old');
       execFileSync('ln', [join(tree, 'etc/old'), join(tree, 'etc/twin')]);
       writeFileSync(
+        join(tree, 'etc/master.passwd'),
+        'root:*:0:0::0:0:x:/root:/bin/sh\nwww:*:80:81::0:0:x:/:/bin/sh\n',
+      );
+      writeFileSync(join(tree, 'etc/group'), 'wheel:*:0:root\nwww:*:8080:\n');
+      prepare(tree);
+      const none = ['1', '2', '3'].flatMap((n) =>
+        ['path', 'mode', 'uid', 'gid', 'content'].map((key) => [`file.${n}.${key}`, undefined]),
+      );
+      writeFileSync(
         join(state, 'given'),
-        `${job(['http://m.example/r'], { ...Object.fromEntries(['1', '2', '3'].flatMap((n) => ['path', 'mode', 'uid', 'gid', 'content'].map((k) => [`file.${n}.${k}`, undefined]))), ...files(laid) }).join('\n')}\n`,
+        `${job(['http://m.example/r'], { ...Object.fromEntries(none), ...files(laid), ...changes }).join('\n')}\n`,
       );
       const { status, stdout, stderr } = run(
-        'job_load "$1"; mkdir -p "$state"; printf "0\\n" >"$state/entries"; configure_run',
+        'job_load "$1"; printf "0\\n" >"$state/entries"; configure_run',
         join(state, 'given'),
       );
       const [code, message] = stdout.toString().split('\n');
@@ -606,6 +625,253 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
       expect(message).toContain('file.1.path');
       expect(existsSync(join(scratch, 'escaped'))).toBe(false);
+    });
+
+    it('looks owners up by name in the image, once the accounts are made', () => {
+      const { status, spec } = lay(
+        [
+          { path: '/etc/a', content: 'x', uid: 'www', gid: 'www' },
+          { path: '/etc/b', content: 'x', uid: 'ada', gid: 'wheel' },
+          { path: '/etc/c', content: 'x', uid: 5, gid: 'www' },
+        ],
+        {
+          'user.count': 1,
+          'user.1.name': 'ada',
+          'user.1.uid': 2001,
+          'user.1.group': 'ada',
+          'user.1.groups': '',
+          'user.1.comment': '',
+          'user.1.home': '/home/ada',
+          'user.1.shell': '/bin/sh',
+          'user.1.password': base64('*'),
+          'user.1.keys': '',
+        },
+      );
+      expect(status).toBe(0);
+      expect(spec).toContain('./etc/a type=file uid=80 gid=8080 mode=0644');
+      expect(spec).toContain('./etc/b type=file uid=2001 gid=0 mode=0644');
+      expect(spec).toContain('./etc/c type=file uid=5 gid=8080 mode=0644');
+    });
+
+    it('is AccountInvalid for an owner that the image does not have', () => {
+      const { status, code, message } = lay([{ path: '/etc/a', content: 'x', uid: 'nobody.here' }]);
+      expect({ status, code }).toEqual({ status: 1, code: 'AccountInvalid' });
+      expect(message).toContain('file.1.uid');
+      expect(message).toContain('nobody.here');
+    });
+
+    it('takes a file that was fetched', () => {
+      const { status, tree, spec } = lay(
+        [],
+        {
+          'file.count': 1,
+          'file.1.path': '/etc/old',
+          'file.1.mode': '0600',
+          'file.1.uid': 0,
+          'file.1.gid': 0,
+          'file.1.url': 'https://bucket.example/x',
+          'file.1.sha256': 'a'.repeat(64),
+        },
+        () => writeFileSync(join(state, 'sets/file.1'), 'fetched\0bytes'),
+      );
+      expect(status).toBe(0);
+      expect(readFileSync(join(tree, 'etc/old'), 'utf8')).toBe('fetched\0bytes');
+      expect(spec).toContain('./etc/old type=file uid=0 gid=0 mode=0600');
+    });
+
+    it('makes the directory where data will be mounted, through links too', () => {
+      const { tree, spec } = lay([], { ...swapAndData, 'partition.4.mount': '/inside/data/first' });
+      expect(existsSync(join(tree, 'etc/data/first'))).toBe(true);
+      expect(spec).toContain('./etc/data/first type=dir uid=0 gid=0 mode=0755');
+      const again = lay([], { ...swapAndData, 'partition.4.mount': '/etc' });
+      expect({ status: again.status, spec: again.spec }).toEqual({ status: 0, spec: '' });
+      expect(lay([], { ...swapAndData, 'partition.4.mount': '/etc/old' })).toMatchObject({
+        status: 1,
+        code: 'BadJob',
+      });
+    });
+
+    it('handles thousands of files in seconds', () => {
+      const laid = Array.from({ length: 4096 }, (_, i) => ({
+        path: `/etc/many/${i}`,
+        content: `${i}`,
+        gid: i % 2 ? 'www' : 0,
+      }));
+      const began = performance.now();
+      const { status, tree, spec } = lay(laid);
+      expect(status).toBe(0);
+      // Four on an idle machine: one process for each, which decodes it.
+      expect(performance.now() - began).toBeLessThan(60_000);
+      expect(readFileSync(join(tree, 'etc/many/4095'), 'utf8')).toBe('4095');
+      expect(spec.split('\n')).toHaveLength(4098);
+      expect(spec).toContain('./etc/many/4095 type=file uid=0 gid=8080');
+    }, 90_000);
+
+    describe('an edit', () => {
+      interface Edit {
+        readonly path?: string;
+        readonly comment?: string | Buffer;
+        readonly first?: string | Buffer;
+        readonly last?: string | Buffer;
+      }
+      const edit = (
+        before: string | Buffer | undefined,
+        edits: readonly Edit[],
+        prepare: (tree: string) => void = () => {},
+      ) =>
+        lay(
+          [],
+          {
+            'edit.count': edits.length,
+            ...Object.fromEntries(
+              edits.flatMap(({ path = '/etc/conf', comment = '', first = '', last = '' }, i) => [
+                [`edit.${i + 1}.path`, path],
+                [`edit.${i + 1}.comment`, base64(comment)],
+                [`edit.${i + 1}.first`, base64(first)],
+                [`edit.${i + 1}.last`, base64(last)],
+              ]),
+            ),
+          },
+          (tree) => {
+            if (before !== undefined) writeFileSync(join(tree, 'etc/conf'), before, { mode: 0o444 });
+            prepare(tree);
+          },
+        );
+      const conf = (tree: string) => readFileSync(join(tree, 'etc/conf'), 'latin1');
+
+      it('puts lines in front and at the end, and comments what begins with the word', () => {
+        const { status, tree, spec } = edit('ttyv0 on\n  ttyv0\toff\nttyv01 x\n# ttyv0\nttyv0', [
+          { comment: 'ttyv0', first: '# made\n', last: 'ttyu0 on\n' },
+        ]);
+        expect(status).toBe(0);
+        expect(conf(tree)).toBe('# made\n#ttyv0 on\n#  ttyv0\toff\nttyv01 x\n# ttyv0\n#ttyv0\nttyu0 on\n');
+        // The release's own line in the specification says what it is.
+        expect(spec).toBe('');
+      });
+
+      it.each([
+        '1',
+        '01',
+        '1e0',
+        '\\d',
+        '.*',
+        '/',
+        '&',
+        '$1',
+        '%s',
+        '-n',
+        '#',
+        '[',
+        "it's",
+        '"',
+        '`id`',
+        '$(touch pwned)',
+      ])('takes the word %s for nothing but itself', (word) => {
+        const before = `${word} a\n1 b\n01 c\n1e0 d\nx\n`;
+        const { status, tree } = edit(before, [{ comment: word }]);
+        expect(status).toBe(0);
+        expect(conf(tree)).toBe(
+          before.replaceAll(/^(\S+).*$/gm, (line, first) => (first === word ? `#${line}` : line)),
+        );
+      });
+
+      it('makes a file that is not there', () => {
+        const { tree, spec } = edit(undefined, [
+          { path: '/etc/deep/-n', comment: 'x', first: 'a\n', last: 'b\n' },
+        ]);
+        expect(readFileSync(join(tree, 'etc/deep/-n'), 'utf8')).toBe('a\nb\n');
+        expect(spec).toContain('./etc/deep type=dir');
+        expect(spec).toContain('./etc/deep/-n type=file uid=0 gid=0 mode=0644');
+      });
+
+      it('keeps every name of a file, and follows a link to it', () => {
+        const { tree } = edit(
+          undefined,
+          [
+            { path: '/etc/old', last: 'more\n' },
+            { path: '/link', last: 'linked\n' },
+          ],
+          (tree) => symlinkSync('/inside/old', join(tree, 'link')),
+        );
+        expect(readFileSync(join(tree, 'etc/old'), 'utf8')).toBe('old\nmore\nlinked\n');
+        expect(readFileSync(join(tree, 'etc/twin'), 'utf8')).toBe('old\nmore\nlinked\n');
+        expect(readlinkSync(join(tree, 'link'))).toBe('/inside/old');
+      });
+
+      it.each(['/etc', '/loop', '/nowhere', '/up', '/fifo'])('refuses %s with BadJob', (path) => {
+        const { status, code, message } = edit('x', [{ path, last: 'y\n' }], (tree) => {
+          symlinkSync('loop', join(tree, 'loop'));
+          symlinkSync('missing', join(tree, 'nowhere'));
+          symlinkSync('..', join(tree, 'up'));
+          execFileSync('mkfifo', [join(tree, 'fifo')]);
+        });
+        expect({ path, status, code }).toEqual({ path, status: 1, code: 'BadJob' });
+        expect(message).toContain('edit.1.path');
+      });
+
+      it('leaves every byte that it was not asked to change', () => {
+        // Lines of bytes without NUL: what a text file may be.
+        const bytes = (maximum: number) =>
+          fc
+            .array(fc.integer({ min: 1, max: 255 }), { maxLength: maximum })
+            .map((codes) => Buffer.from(codes));
+        const line = bytes(30).map((data) => Buffer.concat([data, Buffer.from('\n')]));
+        const text = fc.oneof(
+          hostile.map((sent) => Buffer.from(sent.replaceAll('\0', ''))),
+          bytes(200),
+        );
+        fc.assert(
+          fc.property(
+            text,
+            fc.oneof(fc.constant(Buffer.alloc(0)), line),
+            fc.oneof(fc.constant(Buffer.alloc(0)), line),
+            fc.constantFrom('', '%s%n%d', '$(touch', 'x', '\\n\\t\\0\\c'),
+            (before, first, last, word) => {
+              const { status, tree } = edit(before, [{ comment: word, first, last }]);
+              expect(status).toBe(0);
+              const lines = before.toString('latin1').split('\n');
+              const middle = lines
+                .map((one) => (word !== '' && /[^ \t]+/.exec(one)?.[0] === word ? `#${one}` : one))
+                .join('\n');
+              const open = middle !== '' && !middle.endsWith('\n') && last.length > 0;
+              expect(conf(tree)).toBe(
+                `${first.toString('latin1')}${middle}${open ? '\n' : ''}${last.toString('latin1')}`,
+              );
+              expect(existsSync(join(tree, 'pwned'))).toBe(false);
+            },
+          ),
+          { numRuns: 40 },
+        );
+      }, 120_000);
+    });
+
+    describe('the time zone', () => {
+      const zone = (name: string, prepare: (tree: string) => void) => lay([], { timezone: name }, prepare);
+      const zones = (tree: string) => {
+        mkdirSync(join(tree, 'usr/share/zoneinfo/Europe'), { recursive: true });
+        writeFileSync(join(tree, 'usr/share/zoneinfo/Europe/Zurich'), 'TZif\0\n\n');
+        symlinkSync('Zurich', join(tree, 'usr/share/zoneinfo/Europe/Vaduz'));
+        symlinkSync('/etc/passwd', join(tree, 'usr/share/zoneinfo/Host'));
+      };
+
+      it.each(['Europe/Zurich', 'Europe/Vaduz'])('is a copy of %s, with its name beside it', (name) => {
+        const { status, tree, spec } = zone(name, (tree) => {
+          zones(tree);
+          symlinkSync('/usr/share/zoneinfo/UTC', join(tree, 'etc/localtime'));
+        });
+        expect(status).toBe(0);
+        expect(lstatSync(join(tree, 'etc/localtime')).isFile()).toBe(true);
+        expect(readFileSync(join(tree, 'etc/localtime'), 'utf8')).toBe('TZif\0\n\n');
+        expect(readFileSync(join(tree, 'var/db/zoneinfo'), 'utf8')).toBe(`${name}\n`);
+        expect(spec).toContain('./etc/localtime type=file uid=0 gid=0 mode=0444');
+        expect(spec).toContain('./var/db/zoneinfo type=file uid=0 gid=0 mode=0644');
+      });
+
+      it.each(['Europe', 'Europe/Atlantis', 'Host'])('is BadJob for %s', (name) => {
+        const { status, code, message } = zone(name, zones);
+        expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
+        expect(message).toContain('timezone');
+      });
     });
   });
 

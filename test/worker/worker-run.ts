@@ -353,7 +353,8 @@ export function shellPiece(
   const prelude = `set -eu; LC_ALL=C; export LC_ALL; worker='${join(root, 'worker')}'; state='${state}'; tree='${state}/tree'; sets='${state}/sets'; phases=; job_build=unknown; job_linger=0; job_deadline=
 . "$worker/console.sh"; . "$worker/job.sh"; . "$worker/extents.sh"; . "$worker/tree.sh"; . "$worker/accounts.sh"; . "$worker/phases/50-configure.sh"; . "$worker/platform/linux.sh"
 phase_bytes() { :; }
-fail() { printf '%s\\n%s\\n' "$1" "$2"; exit 1; }
+exec 9>&1
+fail() { printf '%s\\n%s\\n' "$1" "$2" >&9; exit 1; }
 `;
   const [command, ...rest] = shell;
   return { command, argv: [...rest, '-c', prelude + script, 'sh', ...args] };
