@@ -49,7 +49,15 @@ const unknown: Relay = {
   user: 'u',
   password: 'p',
 };
-const relays = [relay, ses, own, forged, unknown];
+/** Its certificate is one that the system trusts, but the recipe names another authority for it. */
+const impostor: Relay = {
+  ...own,
+  name: 'impostor',
+  port: 2528,
+  authority: 'system',
+  certified: 'impostor.example.net',
+};
+const relays = [relay, ses, own, forged, unknown, impostor];
 
 const file = { file: true };
 const recipe = (authorities: MailStage['authorities']) => ({
@@ -67,6 +75,13 @@ const recipe = (authorities: MailStage['authorities']) => ({
       caCertificate: authorities.private,
       credentials: { none: true },
       senders: ['@own.example.org', 'vip@shop.example.org'],
+    },
+    impostor: {
+      host: 'impostor.example.net',
+      port: 2528,
+      caCertificate: authorities.private,
+      credentials: { none: true },
+      senders: ['@impostor.example.org'],
     },
     forged: { host: 'forged.example.net', port: 2526, credentials: file, senders: ['@forged.example.org'] },
     unknown: {
@@ -192,6 +207,7 @@ describe.runIf(rooted && haveVenv())('Postfix with the configuration of the imag
   test.each([
     ['forged', /not verified|certificate/i],
     ['unknown', /not verified|certificate/i],
+    ['impostor', /not verified|certificate/i],
   ])('gives neither mail nor password to a relay with a wrong certificate: %s', async (name, why) => {
     letter(`to ${name}`, `a@${name}.example.org`);
     expect(await waiting(`a@${name}.example.org`)).toMatch(why);
@@ -238,7 +254,7 @@ describe.runIf(rooted && haveVenv())('Postfix with the configuration of the imag
         .queue()
         .map(({ sender }) => sender)
         .sort(),
-    ).toEqual(['a@forged.example.org', 'a@unknown.example.org']);
+    ).toEqual(['a@forged.example.org', 'a@impostor.example.org', 'a@unknown.example.org']);
   });
 
   test('said nothing in the clear but EHLO', () => {
