@@ -2,7 +2,8 @@
 # counts only once its SHA-256 is the job's; every other outcome leads to the next source, and what one source did is told apart
 # from what all of them did.
 #
-# A URL may be presigned: its query is a secret, and no message shows it.
+# A URL may be presigned: its query is a secret, and no message shows it. The tools' words, which have it, stay in fetch.said:
+# fetch.stderr is the phase's own, which the console shows when the phase fails.
 
 # Rounds over all sources, with the seconds of rest after each: a server that is restarting is back by then.
 fetch_rests='1 3 0'
@@ -138,7 +139,7 @@ _fetch_from_source() {
 		if [ -s "${_fetch_file}" ]; then
 			_fetch_resumed=yes
 			_fetch_status=0
-			platform_resume "${_fetch_url}" "${_fetch_file}" 2>"${state}/fetch.stderr" || _fetch_status=$?
+			platform_resume "${_fetch_url}" "${_fetch_file}" 2>"${state}/fetch.said" || _fetch_status=$?
 			platform_sha256 <"${_fetch_file}" >"${state}/fetch.sha256"
 		else
 			_fetch_resumed=
@@ -180,13 +181,13 @@ _fetch_stream() {
 	rm -f "${state:?}/fetch.full"
 	{
 		_fetch_status=0
-		platform_stream "${_fetch_url}" 2>"${state}/fetch.stderr" || _fetch_status=$?
+		platform_stream "${_fetch_url}" 2>"${state}/fetch.said" || _fetch_status=$?
 		printf '%s\n' "${_fetch_status}" >"${state}/fetch.status"
 	} | {
 		tee -- "${_fetch_file}" || : >"${state}/fetch.full"
 	} | platform_sha256 >"${state}/fetch.sha256"
 	if [ -e "${state}/fetch.full" ]; then
-		_fetch_detail=$(tail -n 1 "${state}/fetch.stderr")
+		_fetch_detail=$(tail -n 1 "${state}/fetch.said")
 		_fetch_public
 		fail WorkerFailed "${_fetch_file} cannot be written: ${_fetch_detail}" 'give the worker a larger root volume'
 	fi

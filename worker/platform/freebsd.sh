@@ -123,7 +123,7 @@ platform_resume() {
 
 # fetch has one status for every failure; its last words tell which it was.
 platform_fetch_verdict() {
-	_fetch_said=$(tail -n 1 "${state}/fetch.stderr")
+	_fetch_said=$(tail -n 1 "${state}/fetch.said")
 	case $1,${_fetch_said} in
 	0,*) _fetch_verdict=complete ;;
 	*': Not Found' | *': Gone') _fetch_verdict=missing ;;

@@ -101,7 +101,7 @@ platform_resume() {
 
 # curl(1), EXIT CODES; the last header block is the answer, those before it are redirects.
 platform_fetch_verdict() {
-	_fetch_said=$(tail -n 1 "${state}/fetch.stderr")
+	_fetch_said=$(tail -n 1 "${state}/fetch.said")
 	_fetch_said=${_fetch_said#curl: }
 	_fetch_answer=$(tr -d '\r' <"${state}/fetch.headers" | awk '
 		/^HTTP\// { code = $2; total = "" }
