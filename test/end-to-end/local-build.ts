@@ -68,7 +68,7 @@ export async function startFactory(settings: { workerSeconds?: number } = {}): P
     release,
     sfn,
     ec2: new EC2Client(client),
-    s3: new S3Client(client),
+    s3: new S3Client({ ...client, forcePathStyle: true }),
     stateDirectory,
     upstream,
     async start(input, name = `test-${++count}`) {
