@@ -226,6 +226,8 @@ announce()
 {
     [ -n "$changed" ] && postfix status >/dev/null 2>&1 || return 0
     postfix reload >/dev/null 2>&1
+    # Its daemons end when they are idle: one that still has the old map must not take the mail again.
+    sleep 3
     postqueue -f
 }
 
