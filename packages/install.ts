@@ -79,6 +79,8 @@ async function fetchPackage(
 function hasLibrary(tree: ImageTree, name: string): boolean {
   const [file = '', kind] = name.split(':');
   if (file.includes('/')) return false;
+  // Libraries of Linux have other places, and only packages have them.
+  if (kind !== undefined && kind !== '32') return false;
   const directories =
     kind === '32' ? ['/usr/lib32', '/libexec'] : ['/lib', '/usr/lib', '/libexec', '/usr/lib/compat'];
   return directories.some((directory) => tree.stat(`${directory}/${file}`) !== undefined);

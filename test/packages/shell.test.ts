@@ -5,7 +5,9 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Accounts } from '../../packages/accounts.ts';
 import { ImageTree } from '../../packages/image-tree.ts';
+import { luaPattern } from '../../packages/lua-pattern.ts';
 import { runLua } from '../../packages/lua-scripts.ts';
+import { parseLua } from '../../packages/lua-syntax.ts';
 import type { ScriptContext } from '../../packages/shell-commands.ts';
 import { runShell } from '../../packages/shell-run.ts';
 import { parseShell, UnknownShell } from '../../packages/shell-syntax.ts';
@@ -255,18 +257,92 @@ const SAMPLE = `  sample_file = pkg.prefixed_path(arg[1])
 
 test('@sample in Lua copies with mode and times, and spares what is there', () => {
   tree.writeText('/usr/local/etc/a.conf.sample', 'new\n', { ...tree.attributes(0o640), seconds: 7 });
-  runLua(`-- args: etc/a.conf.sample\n${SAMPLE}`, '/usr/local', tree);
-  runLua(`-- args: etc/a.conf.sample etc/b.conf\n${SAMPLE}`, '/usr/local/', tree);
-  runLua(`-- args: etc/a.conf.sample /etc/shells\n${SAMPLE}`, '/usr/local', tree);
+  runLua(`-- args: etc/a.conf.sample\n${SAMPLE}`, '/usr/local', context);
+  runLua(`-- args: etc/a.conf.sample etc/b.conf\n${SAMPLE}`, '/usr/local/', context);
+  runLua(`-- args: etc/a.conf.sample /etc/shells\n${SAMPLE}`, '/usr/local', context);
   expect(read('usr/local/etc/a.conf') + read('usr/local/etc/b.conf')).toBe('new\nnew\n');
   expect(tree.describe('/usr/local/etc/b.conf')).toMatchObject({ mode: 0o640, seconds: 7 });
   expect(read('etc/shells')).toBe('/bin/sh\n');
 });
 
+test('@sample as it was, with the arguments in the text', () => {
+  tree.writeText('/usr/local/etc/c.conf.sample', 'old\n', tree.attributes(0o600));
+  const script = `  sample_file = pkg.prefixed_path("etc/c.conf.sample")
+  if "1" == 2 then
+    target_file = pkg.prefixed_path("")
+  else
+    target_file = string.gsub(sample_file,'%.sample$', "")
+  end
+  if not pkg.stat(target_file) then
+    pkg.copy(sample_file, target_file)
+  end`;
+  runLua(script, '/usr/local', context);
+  expect(read('usr/local/etc/c.conf')).toBe('old\n');
+});
+
+test('@touch, @shell and functions in Lua', () => {
+  runLua(
+    '-- args: a b\nfor i=1, #arg do\n  assert(io.open(pkg.prefixed_path(arg[i]), "a"):close())\nend',
+    '/usr/local',
+    context,
+  );
+  expect(tree.list('/usr/local')).toEqual(['a', 'b']);
+  runLua(
+    `local function add(shell)
+  local f = io.open("/etc/shells", "a")
+  f:write(shell .. "\\n")
+  f:close()
+end
+for _, name in ipairs({ "zsh", 'fish' }) do
+  local path = pkg.prefixed_path("bin/" .. name)
+  if not (path:match("fish$")) or false then add(path) end
+end
+--[[ over ]] if pkg.stat("/etc").type == "dir" and #arg == 0 then os.remove(pkg.prefixed_path("a")) end`,
+    '/usr/local',
+    context,
+  );
+  expect(read('etc/shells')).toBe('/bin/sh\n/usr/local/bin/zsh\n');
+  expect(tree.list('/usr/local')).toEqual(['b']);
+});
+
 test.each([
-  'pkg.exec({"/bin/sh"})',
-  `${SAMPLE}\nos.remove("/etc/passwd")`,
-  'pkg.print_msg("x") os.execute("y")',
+  'pkg.exec({"/bin/sh", "-c", "x"})',
+  'os.execute("y")',
+  `${SAMPLE}\nos.execute("/etc/passwd")`,
+  'os.remove("/etc/group")',
+  'io.popen("x")',
+  'while true do end',
+  'x = io.open("/etc/passwd", "r")',
+  'for i = 1, 1000000000 do end',
+  'goto a',
+  'require("x")',
 ])('refuses the Lua of %j', (script) => {
-  expect(() => runLua(script, '/usr/local', tree)).toThrow(UnknownShell);
+  tree.writeText('/usr/local/etc/a.conf.sample', 'new\n', tree.attributes(0o640));
+  expect(() => runLua(`-- args: etc/a.conf.sample\n${script}`, '/usr/local', context)).toThrow();
+});
+
+test('any Lua is read or refused, within bounds', () => {
+  const words = `if |then |end |for |in |=|(|)|{|}|[|]|"|'|[[|..|#|not |x|.|:|,|local |function |return `;
+  const pieces = fc.constantFrom(...words.split('|'));
+  fc.assert(
+    fc.property(fc.array(fc.oneof(pieces, fc.string({ maxLength: 3 })), { maxLength: 30 }), (parts) => {
+      try {
+        parseLua(parts.join(''));
+      } catch (error) {
+        expect(error).toBeInstanceOf(UnknownShell);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test.each([
+  ['%.sample$', 'a.sample', true],
+  ['^/usr/', '/usr/x', true],
+  ['%d+%-%a', '12-b', true],
+  ['[%w_]+%.conf', 'ab_1.conf', true],
+  ['%.sample$', 'asample', false],
+  ['.-%.so', 'lib.so', true],
+])('the pattern %s on %s', (pattern, subject, fits) => {
+  expect(luaPattern(pattern).test(subject)).toBe(fits);
 });
