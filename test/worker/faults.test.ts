@@ -90,7 +90,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
           `set.1.entries=${kernel.entries}`,
         ],
       });
-      expectFailure(result, 'filesystem', 'LoaderMissing');
+      expectFailure(result, 'inventory', 'LoaderMissing');
     });
   });
 

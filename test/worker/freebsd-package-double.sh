@@ -1,7 +1,7 @@
 #!/bin/sh
 # As freebsd-double.sh, for what only packages, scripts and uploads call.
 #
-# FREEBSD_TREE: the staging tree, which chroot would change into.
+# FREEBSD_TREE: the staging tree, for the snippets.
 # FREEBSD_PKG: a shell snippet that is run for each call of pkg, with $command; it may print, exit and make files.
 # FREEBSD_UPDATE: the same for freebsd-update.
 set -eu
@@ -20,8 +20,8 @@ mount)
 	printf '%s\n' "$last" >>"$FREEBSD_DEVICES/mounts"
 	;;
 umount)
-	if [ -e "$FREEBSD_DEVICES/umount-busy" ]; then
-		rm "$FREEBSD_DEVICES/umount-busy"
+	if [ -e "$FREEBSD_DEVICES/umount-busy" ] || [ -e "$FREEBSD_DEVICES/umount-stuck" ]; then
+		rm -f "$FREEBSD_DEVICES/umount-busy"
 		echo "umount: unmount of $1 failed: Device busy" >&2
 		exit 1
 	fi
@@ -35,12 +35,13 @@ df)
 		if [ -e "$FREEBSD_DEVICES/mounts" ] && grep -qxF -- "$2" "$FREEBSD_DEVICES/mounts"; then on=$2; fi
 		printf 'Filesystem 512-blocks Used Avail Capacity  Mounted on\ndevfs 2 2 0   100%%    %s\n' "$on"
 		;;
+	-T) printf 'Filesystem Type 1K-blocks\n/dev/gpt/rootfs ufs 9\n' ;;
 	*) exec df "$@" ;;
 	esac
 	;;
 devfs | fuser) ;;
 chroot)
-	[ "$1" = "$FREEBSD_TREE" ]
+	FREEBSD_TREE=$1
 	shift
 	# env -i NAME=value… /bin/sh -ev /.foundry/NAME: the same without the change of the root.
 	[ "$1" = /usr/bin/env ]

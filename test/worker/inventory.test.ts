@@ -153,6 +153,7 @@ const secret = '/bucket/builds/x/manifest.mtree.gz?X-Amz-Signature=0123abcd&X-Am
 function makeTree(): Bench {
   const bench = makeBench({
     'bin/sh': 'sh\n',
+    'boot/loader.efi': 'loader\n',
     'etc/fstab': '/dev/gpt/rootfs / ufs rw 1 1\n',
     'etc/fstab-b': 'x',
     'usr/share/a b#c*?[': 'special\n',
@@ -166,6 +167,8 @@ function makeTree(): Bench {
     ['.', 'type=dir mode=755'],
     ['./bin', 'type=dir mode=755'],
     ['./bin/sh', 'type=file mode=555'],
+    ['./boot', 'type=dir mode=755'],
+    ['./boot/loader.efi', 'type=file mode=555 flags=none'],
     ['./etc', 'type=dir mode=755'],
     ['./etc/fstab', 'type=file mode=644'],
     ['./etc/fstab-b', 'type=file mode=600'],

@@ -58,7 +58,7 @@ describe('the shell of the worker', () => {
       // set -e is off inside a function whose status is looked at: a failure in its middle would pass silently. These
       // are single commands, or return at each failure themselves.
       const written =
-        /^(job_has|layout_of|_seal_is_protected|_mounted|_package_wanted|_pkg|_pkg_match|_update|_accounts_readable|platform_(stream|resume|tar|flush|check_table))$/;
+        /^(job_has|layout_of|_seal_is_protected|_mounted|_package_wanted|_pkg|_pkg_match|_update|platform_packages_undo|_accounts_readable|platform_(stream|resume|tar|flush|check_table))$/;
       const whole = [...read(), ...readPlatform(platform), 'main.sh']
         .map((name) => readFileSync(join(folder, name), 'utf8').replace(/^\s*\. .*$/gm, ':'))
         .join('\n');

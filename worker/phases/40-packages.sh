@@ -31,6 +31,7 @@ packages_patch_level() {
 	printf '%s\n' "${_patch_level:-${value}}" >"${state}/patch-level"
 }
 
+# In a shell of its own: whatever goes wrong here, the others must be undone and the machine powered off.
 packages_undo() {
-	platform_packages_undo
+	(platform_packages_undo) || :
 }

@@ -79,5 +79,5 @@ customise_place() {
 }
 
 customise_undo() {
-	platform_packages_undo
+	packages_undo
 }

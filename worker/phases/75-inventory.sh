@@ -11,6 +11,8 @@ inventory_check() {
 }
 
 inventory_run() {
+	# A tree without a loader is no system; that says more than a specification that lacks its root.
+	! layout_of efi || filesystem_loader
 	mkdir "${state:?}/inventory"
 	_inventory_text=${state}/manifest.mtree
 	progress_of file "${_inventory_text}" 0

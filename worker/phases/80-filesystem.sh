@@ -6,7 +6,7 @@ filesystem_run() {
 	mkdir "${images:?}"
 	progress_of tree "${images}" 0
 	if layout_of efi; then
-		_filesystem_loader
+		filesystem_loader
 		platform_make_esp "${images}/esp.img" "${part_size}" "${_filesystem_loader}" "${_filesystem_boot_name}"
 	fi
 	_filesystem_data
@@ -27,8 +27,8 @@ _filesystem_data() {
 	done
 }
 
-# UEFI 2.10, 3.5.1.1: the name under which firmware looks for a loader on a disk that it was not told about.
-_filesystem_loader() {
+# UEFI 2.10, 3.5.1.1: the name under which firmware looks for a loader on a disk that it was not told about. Inventory asks too.
+filesystem_loader() {
 	case ${job_architecture} in
 	amd64) _filesystem_boot_name=BOOTX64.EFI ;;
 	arm64) _filesystem_boot_name=BOOTAA64.EFI ;;
