@@ -15,6 +15,7 @@ import {
   root,
   shells,
   volume,
+  zfs,
 } from './worker-run.ts';
 
 const SECRET = 'X-Amz-Signature=5ec4e7';
@@ -113,7 +114,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
     });
 
     it('tries again while S3 or the network is not there yet', async () => {
-      const lines = `${job(['http://127.0.0.1:9/r'], { filesystem: 'zfs' }).join('\n')}\n`;
+      const lines = `${job(['http://127.0.0.1:9/r'], zfs).join('\n')}\n`;
       let asked = 0;
       const { url } = await mirrorWith(
         {
