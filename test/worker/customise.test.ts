@@ -9,7 +9,9 @@ afterAll(removeScratch);
 
 const system = { 'dev/': '', 'etc/': '', 'bin/freebsd-version': 'USERLAND_VERSION="15.1-RELEASE-p1"\n' };
 
-const scripts = (...texts: readonly (readonly [name: string, text: string])[]) => ({
+type Script = readonly [name: string, text: string];
+
+const scripts = (texts: readonly Script[]) => ({
   'script.count': texts.length,
   ...Object.fromEntries(
     texts.flatMap(([name, text], i) => [
@@ -24,7 +26,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
   ({ shell }) => {
     const run = (
       bench: Bench,
-      texts: Parameters<typeof scripts>,
+      texts: readonly Script[],
       rest: { readonly platform?: 'linux'; readonly script?: string } = {},
     ) =>
       runPhase({
@@ -32,7 +34,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         bench,
         platform: 'freebsd',
         script: 'customise_run',
-        job: scripts(...texts),
+        job: scripts(texts),
         environment: { FREEBSD_SHELL: shell.join(' ') },
         ...rest,
       });

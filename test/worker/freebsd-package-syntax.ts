@@ -69,7 +69,7 @@ const pkgOptions =
 function judgePkg(words: readonly string[]): string | undefined {
   let command = 0;
   const given: string[] = [];
-  while (command < words.length && /^-/.test(words[command] ?? '')) {
+  while (words[command]?.startsWith('-')) {
     const word = words[command] ?? '';
     if (pkgGlobal.valued?.includes(word[1] ?? '')) {
       given.push(word);

@@ -103,6 +103,8 @@ const specified = (bench: Bench) =>
         .replace(/\\(\d{3})/g, (_all, code: string) => String.fromCharCode(Number.parseInt(code, 8))),
     );
 
+const listing = (bench: Bench) => new Set(readdirSync(bench.tree, { recursive: true, encoding: 'utf8' }));
+
 const platforms = ['freebsd', 'linux'] as const;
 
 describe.each(
@@ -175,14 +177,14 @@ describe.each(
       writeFileSync(join(bench.state, 'spec'), '#mtree\n. type=dir uid=0 gid=0 mode=755\n');
     const result = await runPhase({ shell, bench, platform, script: 'seal_run' });
     expect(result.status, result.stderr).toBe(0);
-    expect(readdirSync(outside).sort()).toEqual(['.history', 'precious']);
+    expect(new Set(readdirSync(outside))).toEqual(new Set(['.history', 'precious']));
   });
 
   it('has nothing to do in a release that nobody has touched', async () => {
     const bench = makeBench(Object.fromEntries(kept.map((path) => [path, 'x'])));
-    const before = readdirSync(bench.tree, { recursive: true }).sort();
+    const before = listing(bench);
     await seal(bench);
-    expect(readdirSync(bench.tree, { recursive: true }).sort()).toEqual(before);
+    expect(listing(bench)).toEqual(before);
   });
 
   it.runIf(platform === 'linux')('takes the lines out of the specification, however it quotes', async () => {
