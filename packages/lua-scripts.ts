@@ -18,6 +18,12 @@ interface Closure {
   readonly scope: Scope;
 }
 
+/** What a script is told of its package. */
+export interface LuaPackage {
+  readonly name: string;
+  readonly prefix: string;
+}
+
 class OpenFile {
   readonly path: string;
   text: string;
@@ -318,7 +324,7 @@ const STRINGS: Readonly<Record<string, Native>> = {
 
 const table = (entries: Readonly<Record<string, Value>>): Table => new Map(Object.entries(entries));
 
-function globals(context: ScriptContext, prefix: string, words: readonly string[]): Scope {
+function globals(context: ScriptContext, { prefix, name }: LuaPackage, words: readonly string[]): Scope {
   const { tree } = context;
   const base = prefix.replace(/\/+$/, '');
   const path = (value: Value): string => text(value, 'a path');
@@ -360,7 +366,9 @@ function globals(context: ScriptContext, prefix: string, words: readonly string[
   const known: Readonly<Record<string, Value>> = {
     arg: new Map(words.map((word, n) => [n + 1, word])),
     pkg,
+    pkg_name: name,
     pkg_prefix: prefix,
+    pkg_upgrade: false,
     pkg_rootdir: '/',
     string: table(STRINGS),
     table: table({
@@ -412,6 +420,6 @@ function globals(context: ScriptContext, prefix: string, words: readonly string[
  * Runs a script on the tree.
  * @throws UnknownShell when it uses what is not known; the tree is then of no use any more
  */
-export function runLua(script: string, prefix: string, context: ScriptContext): void {
-  new Lua(context).block(parseLua(script), globals(context, prefix, argumentsOf(script)));
+export function runLua(script: string, of: LuaPackage, context: ScriptContext): void {
+  new Lua(context).block(parseLua(script), globals(context, of, argumentsOf(script)));
 }

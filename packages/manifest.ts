@@ -1,4 +1,7 @@
-/** The +MANIFEST of a package: JSON, as pkg writes it since 1.3. Values that pkg percent-encodes are decoded. */
+/**
+ * The +MANIFEST of a package: JSON, as pkg writes it since 1.3. Paths, description and shell scripts are percent-encoded there, Lua
+ * and messages are not.
+ */
 import { PackageError, reason } from './errors.ts';
 
 export type ScriptName =
@@ -145,19 +148,14 @@ export function parseManifest(text: string, what: string): Manifest {
   if (isObject(lua)) {
     for (const [name, list] of Object.entries(lua)) {
       if (!Array.isArray(list)) throw bad(`lua_scripts.${name} is no list`);
-      luaScripts.set(
-        name,
-        list.map((script) => percentDecoded(String(script))),
-      );
+      luaScripts.set(name, list.map(String));
     }
   }
 
   const messages = all.messages ?? all.message;
   let message: string | undefined;
   if (Array.isArray(messages)) {
-    const kept = messages
-      .filter(isObject)
-      .map((one) => ({ ...one, message: percentDecoded(plain(one.message)) }));
+    const kept = messages.filter(isObject).map((one) => ({ ...one, message: plain(one.message) }));
     if (kept.length > 0) message = JSON.stringify(kept);
   } else if (typeof messages === 'string' && messages !== '') {
     message = JSON.stringify([{ message: percentDecoded(messages) }]);

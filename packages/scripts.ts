@@ -58,7 +58,7 @@ export function runScripts(manifest: Manifest, moment: 'pre' | 'post', context: 
   }
   for (const script of manifest.luaScripts.get(`${moment}-install`) ?? []) {
     try {
-      runLua(script, manifest.prefix, context);
+      runLua(script, manifest, context);
     } catch (error) {
       if (error instanceof UnknownShell) throw unsupported(what, `${moment}-install`, error);
       throw error;

@@ -72,7 +72,7 @@ function number(of: (name: string) => number, name: string): number {
   }
 }
 
-/** Everything beyond ASCII and `%` as %XX, as pkg writes texts and paths. */
+/** Everything beyond ASCII and `%` as %XX, as pkg writes descriptions, scripts and paths. */
 function encoded(text: string): string {
   return text.replaceAll(/[%\u0080-\u{10ffff}]/gu, (character) =>
     [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
@@ -144,17 +144,14 @@ export function packageFile(
   const scripts = Object.fromEntries(
     Object.entries(given.scripts ?? {}).map(([name, text]) => [name, encoded(text)]),
   );
-  const lua = Object.fromEntries(
-    Object.entries(given.luaScripts ?? {}).map(([name, texts]) => [name, texts.map(encoded)]),
-  );
   const manifest = {
     ...compact,
     files,
     ...(given.config === undefined ? {} : { config: given.config.map(encoded) }),
     directories,
     ...(given.scripts === undefined ? {} : { scripts }),
-    ...(given.luaScripts === undefined ? {} : { lua_scripts: lua }),
-    ...(given.message === undefined ? {} : { messages: [{ message: encoded(given.message) }] }),
+    ...(given.luaScripts === undefined ? {} : { lua_scripts: given.luaScripts }),
+    ...(given.message === undefined ? {} : { messages: [{ message: given.message }] }),
   };
   const root = { uid: 0, gid: 0, uname: 'root', gname: 'wheel', mtime: BUILD_TIME } as const;
   const text = (path: string, value: object): Entry => {

@@ -245,6 +245,7 @@ test('any text is read or refused, within bounds', () => {
   );
 });
 
+const OF = { name: 'app', prefix: '/usr/local' };
 const SAMPLE = `  sample_file = pkg.prefixed_path(arg[1])
   if arg[2] == nil then
     target_file = string.gsub(sample_file,'%.sample$', "")
@@ -257,9 +258,9 @@ const SAMPLE = `  sample_file = pkg.prefixed_path(arg[1])
 
 test('@sample in Lua copies with mode and times, and spares what is there', () => {
   tree.writeText('/usr/local/etc/a.conf.sample', 'new\n', { ...tree.attributes(0o640), seconds: 7 });
-  runLua(`-- args: etc/a.conf.sample\n${SAMPLE}`, '/usr/local', context);
-  runLua(`-- args: etc/a.conf.sample etc/b.conf\n${SAMPLE}`, '/usr/local/', context);
-  runLua(`-- args: etc/a.conf.sample /etc/shells\n${SAMPLE}`, '/usr/local', context);
+  runLua(`-- args: etc/a.conf.sample\n${SAMPLE}`, OF, context);
+  runLua(`-- args: etc/a.conf.sample etc/b.conf\n${SAMPLE}`, OF, context);
+  runLua(`-- args: etc/a.conf.sample /etc/shells\n${SAMPLE}`, OF, context);
   expect(read('usr/local/etc/a.conf') + read('usr/local/etc/b.conf')).toBe('new\nnew\n');
   expect(tree.describe('/usr/local/etc/b.conf')).toMatchObject({ mode: 0o640, seconds: 7 });
   expect(read('etc/shells')).toBe('/bin/sh\n');
@@ -276,14 +277,14 @@ test('@sample as it was, with the arguments in the text', () => {
   if not pkg.stat(target_file) then
     pkg.copy(sample_file, target_file)
   end`;
-  runLua(script, '/usr/local', context);
+  runLua(script, OF, context);
   expect(read('usr/local/etc/c.conf')).toBe('old\n');
 });
 
 test('@touch, @shell and functions in Lua', () => {
   runLua(
     '-- args: a b\nfor i=1, #arg do\n  assert(io.open(pkg.prefixed_path(arg[i]), "a"):close())\nend',
-    '/usr/local',
+    OF,
     context,
   );
   expect(tree.list('/usr/local')).toEqual(['a', 'b']);
@@ -298,7 +299,7 @@ for _, name in ipairs({ "zsh", 'fish' }) do
   if not (path:match("fish$")) or false then add(path) end
 end
 --[[ over ]] if pkg.stat("/etc").type == "dir" and #arg == 0 then os.remove(pkg.prefixed_path("a")) end`,
-    '/usr/local',
+    OF,
     context,
   );
   expect(read('etc/shells')).toBe('/bin/sh\n/usr/local/bin/zsh\n');
@@ -318,7 +319,7 @@ test.each([
   'require("x")',
 ])('refuses the Lua of %j', (script) => {
   tree.writeText('/usr/local/etc/a.conf.sample', 'new\n', tree.attributes(0o640));
-  expect(() => runLua(`-- args: etc/a.conf.sample\n${script}`, '/usr/local', context)).toThrow();
+  expect(() => runLua(`-- args: etc/a.conf.sample\n${script}`, OF, context)).toThrow();
 });
 
 test('any Lua is read or refused, within bounds', () => {
