@@ -270,6 +270,7 @@ function check_edits(edits, n) {
 	}
 }
 
+# What is empty is not asked for: a new account gets what pw(8) would give it, an old one keeps what it has.
 function check_accounts(groups, users, n) {
 	groups = number_of("group.count", 0, 1024)
 	for (n = 1; n <= groups; n++) {

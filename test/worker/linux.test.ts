@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Mirror, startMirror } from './mirror.ts';
 import { base, gptboot, kernel, loader, pmbr, zurich } from './synthetic-release.ts';
 import {
+  files,
   job,
   MIB,
   removeMachines,
@@ -326,6 +327,27 @@ describe('what the job changes in the tree', () => {
     expect(contentOf(result.disk, 'var/db/zoneinfo').toString()).toBe('Europe/Vaduz\n');
     const unprivileged = await runWorker({ lines, ...(process.getuid?.() === 0 ? { user: 65_534 } : {}) });
     expect(sha256(readFileSync(unprivileged.disk))).toBe(sha256(readFileSync(result.disk)));
+  });
+});
+
+describe('a release without sets', () => {
+  it('is what files, and packages in their time, put into an empty tree', async () => {
+    const lines = job([], {
+      system: 'pkgbase',
+      'package.abi': 'FreeBSD:15:amd64',
+      'package.osversion': 1_501_000,
+      ...files([
+        { path: '/boot/loader_lua.efi', content: loader },
+        { path: '/boot/pmbr', content: pmbr },
+        { path: '/boot/gptboot', content: gptboot },
+      ]),
+      'set.count': 0,
+    }).filter((line) => !/^set\.\d/.test(line));
+    const result = await runWorker({ lines });
+    expect(result.report, result.console).toMatchObject({ ok: true, tree: { entries: 3 } });
+    expect(contentOf(result.disk, 'boot/gptboot').equals(gptboot)).toBe(true);
+    expect(tool('istat', ...at, result.disk, '2')).toMatch(/uid \/ gid: 0 \/ 0\nmode: drwxr-xr-x/);
+    expect(mirror.requests.every((request) => request.includes('.txz'))).toBe(true);
   });
 });
 

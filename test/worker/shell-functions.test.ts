@@ -775,6 +775,24 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
         );
       });
 
+      it('finds a file by any name', () => {
+        fc.assert(
+          fc.property(oneLine, (text) => {
+            const name = Buffer.from(text.replaceAll('/', '_')).toString().slice(0, 60) || 'x';
+            fc.pre(name !== '.' && name !== '..');
+            const path = `/etc/ -n/${name}`;
+            const { status, tree } = edit(undefined, [
+              { path, last: 'b\n' },
+              { path, first: 'a\n', comment: 'b' },
+            ]);
+            expect(status).toBe(0);
+            expect(readFileSync(join(tree, path), 'utf8')).toBe('a\n#b\n');
+            expect(existsSync(join(tree, 'pwned'))).toBe(false);
+          }),
+          { numRuns: 20 },
+        );
+      }, 60_000);
+
       it('makes a file that is not there', () => {
         const { tree, spec } = edit(undefined, [
           { path: '/etc/deep/-n', comment: 'x', first: 'a\n', last: 'b\n' },
