@@ -423,6 +423,7 @@ _vis_normal='
 		return sprintf("\\%03o", n)
 	}
 	function normal(text,   at, out, ch) {
+		if (text ~ /^[A-Za-z0-9.\/_+:=@,%~-]+$/) return text
 		out = ""
 		for (at = 1; at <= length(text); at++) {
 			ch = substr(text, at, 1)
