@@ -136,6 +136,21 @@ install -d -g app -o app /var/db/app`;
   });
 });
 
+test('home directories as the framework makes them', () => {
+  const script = `pw groupadd app -g 900
+pw useradd app -u 900 -g 900  -c "An app" -d /var/db/app -s /usr/sbin/nologin
+if [ -n "\${PKG_ROOTDIR}" ] && [ "\${PKG_ROOTDIR}" != "/" ]; then
+  HOMEDIR="\${PKG_ROOTDIR}//var/db/app"
+  MDBDIR="-N \${PKG_ROOTDIR}/etc/"
+else
+  HOMEDIR="/var/db/app"
+  MDBDIR=""
+fi
+install \${MDBDIR} -d -g app -o app \${HOMEDIR}`;
+  expect(sh(script)).toBe(0);
+  expect(tree.describe('/var/db/app')).toMatchObject({ type: 'dir', owner: 'app', group: 'app' });
+});
+
 test('a number that is taken is an error', () => {
   expect(() => sh('pw groupadd other -g 6')).toThrow(/belongs to mail/);
 });
