@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
+import { s3Artifacts, s3Sources } from '../../adapters/aws/artifacts.ts';
 import { judge, type Received } from './signature-v4.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
@@ -221,6 +221,25 @@ describe('a presigned URL', () => {
     expect(verdict.expires).toBe(1800);
     expect(verdict.signedHeaders).toEqual(['host']);
     expect(new URL(url).searchParams.get('X-Amz-Security-Token')).toBe('token+with/odd==');
+  });
+
+  test.each(keys)('for PUT of %j lets anybody put exactly that key, and not fetch it', async (key) => {
+    answers = [{ status: 200, body: '' }];
+    const url = await artifacts().presignPut(key, 1800);
+    await fetch(url, { method: 'PUT', body: 'the object' });
+    const [call] = calls;
+    if (!call) throw new Error('no request came');
+    const verdict = judge(call, SECRET);
+    expect(verdict.given).toBe(verdict.computed);
+    const fetched = judge({ ...call, method: 'GET' }, SECRET);
+    expect(fetched.given).not.toBe(fetched.computed);
+  });
+
+  test('of an s3:// address is of that bucket and key', async () => {
+    const url = new URL(await s3Sources(credentials).presign('s3://company-releases/a b/kernel.txz', 60));
+    expect(`${url.host}${url.pathname}`).toBe(
+      'company-releases.s3.eu-central-1.amazonaws.com/a%20b/kernel.txz',
+    );
   });
 
   test('can be put into a line of a shell script: printable ASCII without blanks and quotes', async () => {

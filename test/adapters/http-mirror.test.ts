@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,7 @@ const mirror = httpMirror(
   async (milliseconds) => {
     pauses.push(milliseconds);
   },
-  { bytes: 100_000, milliseconds: 300 },
+  { bytes: 100_000, milliseconds: 300, digestMilliseconds: 300 },
 );
 const read = (path = '/MANIFEST') => mirror.read(`${base}${path}`);
 
@@ -147,4 +148,34 @@ describe('a mirror', () => {
       });
     },
   );
+});
+
+describe('the digest of a file', () => {
+  const digest = () => mirror.digest(`${base}/packagesite.pkg`);
+
+  test('is that of all its bytes, however many', async () => {
+    const body = Buffer.alloc(3_000_000, 'catalogue');
+    answer = (_, response) => response.end(body);
+    expect(await digest()).toEqual({
+      status: 'found',
+      sha256: createHash('sha256').update(body).digest('hex'),
+      bytes: body.length,
+    });
+  });
+
+  test('that is not there is not asked for again', async () => {
+    answer = (_, response) => response.writeHead(404).end();
+    expect(await digest()).toEqual({ status: 'absent' });
+    expect(asked).toBe(1);
+  });
+
+  test('of half a file is none: it is asked for again, and comes to an end', async () => {
+    answer = (_, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('half');
+      response.destroy();
+    };
+    expect(await digest()).toMatchObject({ status: 'unreachable' });
+    expect(asked).toBe(3);
+  });
 });

@@ -121,7 +121,7 @@ describe('an example for FreeBSD’s own machines', () => {
 });
 
 const octal = (mode = ''): string => {
-  const bits = [...mode].map((letter) => (letter === '-' ? 0 : 1)).join('');
+  const bits = mode.replaceAll('-', '0').replaceAll(/[a-z]/g, '1');
   return `0${Number.parseInt(bits, 2).toString(8).padStart(3, '0')}`;
 };
 
