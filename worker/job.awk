@@ -84,15 +84,22 @@ function is_url(text) {
 	return text ~ /^https?:\/\/[A-Za-z0-9]/ && text !~ /[^A-Za-z0-9:\/?&=%._~+,@-]/ && text !~ /\/$/
 }
 
+# Every awk has its own idea of a bracket within brackets.
+function unbracketed(text) {
+	gsub(/\[/, "", text)
+	gsub(/\]/, "", text)
+	return text
+}
+
 # RFC 3986 without the fragment, which is no server's business. A presigned URL is one.
 function is_source(text) {
-	return text ~ /^https?:\/\/[A-Za-z0-9[]/ && text !~ /[^A-Za-z0-9:\/?&=%._~+,@!$'()*;[\]-]/ && length(text) <= 4096
+	return text ~ /^https?:\/\/(\[|[A-Za-z0-9])/ && unbracketed(text) !~ /[^A-Za-z0-9:\/?&=%._~+,@!$'()*;-]/ && length(text) <= 4096
 }
 
 # pkg.conf(5) puts pkg+ in front of a URL whose host is looked up by its SRV records, and ${ABI} inside.
 function is_repository(text) {
 	sub(/^pkg[+]/, "", text)
-	return text ~ /^https?:\/\/[A-Za-z0-9[]/ && text !~ /[^A-Za-z0-9:\/?&=%._~+,@{}$[\]-]/
+	return text ~ /^https?:\/\/(\[|[A-Za-z0-9])/ && unbracketed(text) !~ /[^A-Za-z0-9:\/?&=%._~+,@{}$-]/
 }
 
 # An absolute path of a file in which every component stands for itself.
