@@ -334,6 +334,15 @@ function check_scripts(scripts, n) {
 	}
 }
 
+# The value of one of a dataset's options, or "".
+function option(options, name, at) {
+	at = index(";" options, ";" name "=")
+	if (at == 0) return ""
+	options = substr(options, at + length(name) + 1)
+	sub(/;.*/, "", options)
+	return options
+}
+
 function check_pool(pool, bootfs, datasets, n, name, parent, options, root) {
 	pool = check("zfs.pool", "dataset")
 	# makefs(8) refuses these (zfs_check_opts, usr.sbin/makefs/zfs.c), and a pool is no path.
@@ -343,13 +352,18 @@ function check_pool(pool, bootfs, datasets, n, name, parent, options, root) {
 	for (n = 1; n <= datasets; n++) {
 		name = check("dataset." n ".name", "dataset")
 		options = check_or_empty("dataset." n ".options", "options", "", "like mountpoint=/tmp;exec=on;setuid=off,")
-		if (index(";" options ";", ";mountpoint=/;")) root = 1
+		if (option(options, "mountpoint") == "/") root = 1
 		if (name == "") continue
 		parent = name
 		sub(/\/[^\/]*$/, "", parent)
 		if (name in made) problem("dataset." n ".name is there twice")
 		if (name != pool && parent != pool && !(parent in made)) problem("dataset." n ".name has no parent among those before it")
-		made[name] = 1
+		made[name] = option(options, "mountpoint")
+		# makefs(8) of 14.0 makes none/NAME of it, and aborts (dsl_dir_get_mountpoint, usr.sbin/makefs/zfs/dsl.c).
+		if (made[name] == "" && name != pool) {
+			made[name] = made[parent]
+			if (made[name] == "none") problem("dataset." n ".options have no mountpoint, and the parent's is none")
+		}
 	}
 	if (bootfs != "" && datasets > 0 && !(bootfs in made)) problem("zfs.bootfs is none of the datasets")
 	if (datasets > 0 && !root) problem("no dataset.options say mountpoint=/")

@@ -237,13 +237,18 @@ function judgePool(options: ReadonlyMap<string, readonly string[]>): string | un
   const pool = settings.find(([key]) => key === 'poolname')?.[1];
   if (!options.has('s')) return 'an image size must be specified';
   if (pool === undefined || !/^[A-Za-z]\w*$/.test(pool)) return 'a pool name must be specified';
-  const made = new Set([pool]);
+  const mounted = new Map([[pool, '/']]);
   for (const [key, value = ''] of settings) {
     if (key !== 'fs') continue;
     const [name = '', ...properties] = value.split(';');
     const parent = name === pool ? pool : name.slice(0, name.lastIndexOf('/'));
-    if (!made.has(parent)) return `no parent for ${name}`;
-    made.add(name);
+    if (!mounted.has(parent)) return `no parent for ${name}`;
+    const own = properties
+      .find((property) => property.startsWith('mountpoint='))
+      ?.slice('mountpoint='.length);
+    // dsl_dir_get_mountpoint asserts that what it puts together begins with a slash.
+    if (own === undefined && mounted.get(parent) === 'none') return `${name} has no mountpoint to inherit`;
+    mounted.set(name, own ?? mounted.get(parent) ?? '/');
     for (const property of properties) {
       const [kind = '', setting = ''] = property.split('=');
       if (!zfsProperties.includes(kind)) return `unknown property ${kind}`;

@@ -328,7 +328,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(wrongCalls(freebsd)).toEqual([]);
       expect(callsOf(freebsd, 'makefs').filter((line) => line.startsWith('-t zfs'))).toEqual([
         '-t zfs',
-        '-t zfs -o poolname=zroot -o rootpath=/ -o bootfs=zroot/ROOT/default -o fs=zroot;mountpoint=none -o fs=zroot/ROOT -o fs=zroot/ROOT/default;mountpoint=/;canmount=noauto -o fs=zroot/tmp;mountpoint=/tmp;exec=on;setuid=off -s 61865984 images/root.img tree',
+        '-t zfs -o poolname=zroot -o rootpath=/ -o bootfs=zroot/ROOT/default -o fs=zroot;mountpoint=none -o fs=zroot/ROOT;mountpoint=none -o fs=zroot/ROOT/default;mountpoint=/;canmount=noauto -o fs=zroot/tmp;mountpoint=/tmp;exec=on;setuid=off -o fs=zroot/usr;canmount=off;mountpoint=/usr -o fs=zroot/usr/src -s 61865984 images/root.img tree',
       ]);
       expect(callsOf(freebsd, 'gpart').slice(-4, -1)).toEqual([
         'add -t efi -b 4096 -s 69632 -l efiboot0 -i 2 md0',
@@ -591,6 +591,10 @@ describe('the judge of calls', () => {
     ['makefs -t zfs -o poolname=zroot -o label=x -s 1g image tree', '-t zfs has no option label=x'],
     ['makefs -t zfs -o poolname=zroot image tree', 'an image size must be specified'],
     ['makefs -t zfs -o poolname=zroot -o fs=zroot/a/b -s 1g image tree', 'no parent for zroot/a/b'],
+    [
+      'makefs -t zfs -o poolname=zroot -o fs=zroot;mountpoint=none -o fs=zroot/a -s 1g image tree',
+      'zroot/a has no mountpoint to inherit',
+    ],
     ['makefs -t zfs -o poolname=zroot -o fs=zroot/a;quota=1g -s 1g image tree', 'unknown property quota'],
     ['dd if=a of=b bs=1M', 'bs=1M is not a plain number'],
     ['dd if=a conv=nocreat', 'dd has no conv=nocreat'],

@@ -339,6 +339,8 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       ['dataset.2.options', 'quota=1g'],
       ['dataset.2.options', 'exec=on,setuid=off'],
       ['dataset.2.options', 'mountpoint=tmp'],
+      ['dataset.2.options', 'exec=on'],
+      ['dataset.2.options', ''],
       ['dataset.3.options', 'canmount=on'],
       ['partition.3.type', 'freebsd-ufs'],
       ['file.1.sha256', 'abc'],

@@ -100,15 +100,19 @@ export const zfs: JobLines = {
   'partition.3.type': 'freebsd-zfs',
   'zfs.pool': 'zroot',
   'zfs.bootfs': 'zroot/ROOT/default',
-  'dataset.count': 4,
+  'dataset.count': 6,
   'dataset.1.name': 'zroot',
   'dataset.1.options': 'mountpoint=none',
   'dataset.2.name': 'zroot/ROOT',
-  'dataset.2.options': '',
+  'dataset.2.options': 'mountpoint=none',
   'dataset.3.name': 'zroot/ROOT/default',
   'dataset.3.options': 'mountpoint=/;canmount=noauto',
   'dataset.4.name': 'zroot/tmp',
   'dataset.4.options': 'mountpoint=/tmp;exec=on;setuid=off',
+  'dataset.5.name': 'zroot/usr',
+  'dataset.5.options': 'canmount=off;mountpoint=/usr',
+  'dataset.6.name': 'zroot/usr/src',
+  'dataset.6.options': '',
 };
 
 /** Swap and data before the root. */
