@@ -157,7 +157,14 @@ fetch)
 	[ "$status" -eq 0 ]
 	;;
 sha256) sha256sum ${2:+"$2"} | cut -d ' ' -f 1 ;;
+awk)
+	# FreeBSD's is Brian Kernighan's (Debian: original-awk).
+	if command -v original-awk >/dev/null; then exec original-awk "$@"; fi
+	exec awk "$@"
+	;;
 mtree)
+	# The program itself is NetBSD's (Debian: mtree-netbsd), and runs here if there is one.
+	if command -v mtree >/dev/null; then exec mtree "$@"; fi
 	# bsdtar knows the dialect with full paths, which -C makes of the other.
 	case $1 in
 	-c) exec bsdtar -cf - --format=mtree --options='mtree:!all,type,uid,gid,mode,flags,link,size,time,sha256' -C "$last" . ;;

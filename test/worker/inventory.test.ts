@@ -226,6 +226,14 @@ function payload(bench: Bench): string {
   return worker;
 }
 
+/** FreeBSD's mtree(8) is NetBSD's, which Debian has too. */
+const haveMtree = spawnSync('mtree', ['-?']).error === undefined;
+if (!haveMtree) {
+  console.error(
+    'SKIPPED: there is no mtree (Debian: apt-get install mtree-netbsd), so it does not judge the manifest.',
+  );
+}
+
 const platforms = ['freebsd', 'linux'] as const;
 const manifestOf = (bench: Bench) =>
   gunzipSync(readFileSync(join(bench.state, 'inventory/manifest.mtree.gz'))).toString();
@@ -257,6 +265,20 @@ describe.each(
     const reader = new MtreeReader(new FileTree());
     reader.write(text);
     reader.end();
+  });
+
+  it.runIf(haveMtree && platform === 'freebsd')('has mtree(8) find the tree as it says', async () => {
+    const bench = makeTree();
+    await run(bench);
+    const check = () =>
+      spawnSync('mtree', ['-p', bench.tree], { input: manifestOf(bench), encoding: 'utf8' });
+    expect(check()).toMatchObject({ status: 0, stdout: '' });
+    writeFileSync(join(bench.tree, 'etc/fstab'), '/dev/gpt/rootfs / ufs ro 1 1\n');
+    rmSync(join(bench.tree, 'bin/sh'));
+    const changed = check();
+    expect(changed.status).toBe(2);
+    expect(changed.stdout).toMatch(/etc\/fstab:.*sha256/is);
+    expect(changed.stdout).toMatch(/missing: .*bin\/sh/);
   });
 
   it('is the same bytes in every run', async () => {
@@ -413,6 +435,14 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
     },
     120_000,
   );
+
+  it('the SBOM is the same on both platforms, whose awks are not', async () => {
+    const [linux, freebsd] = await Promise.all(
+      platforms.map((platform) => runPhase({ shell, bench: makeTree(), platform, script: 'sbom_write' })),
+    );
+    expect(freebsd?.stdout).toBe(linux?.stdout);
+    expect(freebsd?.stderr).toBe('');
+  });
 
   it('the SBOM says what is in the image', async () => {
     const bench = makeTree();
