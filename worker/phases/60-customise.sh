@@ -7,7 +7,8 @@
 #
 # The failing line is found by -v, which makes the shell print each line of the script as it reads it, and not by -x: that prints
 # values, also those of secrets, numbers the lines of functions from their own first line, and lets a script read the trace as the
-# errors of its functions. What is printed is kept aside and only looked at after a failure.
+# errors of its functions. What is printed is kept aside and only looked at after a failure. A script that sends its own standard
+# error into a file (exec 2>file) finds its lines there.
 
 customise_path=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
 
