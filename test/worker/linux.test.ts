@@ -307,7 +307,12 @@ describe('what the job changes in the tree', () => {
   it('reaches the disk: edits, the time zone, owners by name, uncounted sets', async () => {
     const base64 = (text: string) => Buffer.from(text).toString('base64');
     const lines = job([mirror.url], {
-      'edit.count': 1,
+      'edit.count': 2,
+      'edit.2.path': '/var/tmp/made/by an edit',
+      'edit.2.comment': '',
+      'edit.2.first': '',
+      'edit.2.last': base64('stays\n'),
+      'file.2.path': '/usr/share/outside/var/tmp/through/a-link',
       'edit.1.path': '/bin/su',
       'edit.1.comment': base64('setuid'),
       'edit.1.first': base64('# first\n'),
@@ -325,6 +330,9 @@ describe('what the job changes in the tree', () => {
     expect(su).toMatch(/mode: rr-sr-xr-x/);
     expect(contentOf(result.disk, 'etc/localtime').equals(zurich)).toBe(true);
     expect(contentOf(result.disk, 'var/db/zoneinfo').toString()).toBe('Europe/Vaduz\n');
+    // The seal empties /var/tmp.
+    expect(contentOf(result.disk, 'var/tmp/made/by an edit').toString()).toBe('stays\n');
+    expect(contentOf(result.disk, 'var/tmp/through/a-link').length).toBeGreaterThan(0);
     const unprivileged = await runWorker({ lines, ...(process.getuid?.() === 0 ? { user: 65_534 } : {}) });
     expect(sha256(readFileSync(unprivileged.disk))).toBe(sha256(readFileSync(result.disk)));
   });

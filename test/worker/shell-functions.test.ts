@@ -684,6 +684,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
     it('makes the directory where data will be mounted, through links too', () => {
       const { tree, spec } = lay([], { ...swapAndData, 'partition.4.mount': '/inside/data/first' });
       expect(existsSync(join(tree, 'etc/data/first'))).toBe(true);
+      expect(readFileSync(join(state, 'placed'), 'utf8')).toBe('/etc/data/first\n');
       expect(spec).toContain('./etc/data/first type=dir uid=0 gid=0 mode=0755');
       const again = lay([], { ...swapAndData, 'partition.4.mount': '/etc' });
       expect({ status: again.status, spec: again.spec }).toEqual({ status: 0, spec: '' });

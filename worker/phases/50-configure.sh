@@ -1,4 +1,6 @@
 # configure: what the job lays over the tree: accounts, mount points, files, edits, the time zone.
+#
+# ${state}/placed has a line for each file, edit and mount point: where in the image it is, links followed. seal leaves those alone.
 
 configure_check() { :; }
 
@@ -7,6 +9,7 @@ configure_run() {
 	accounts_apply
 	read -r _configure_entries <"${state}/entries"
 	read -r _configure_bytes <"${state}/job.bytes"
+	: >"${state}/placed"
 	_configure_mounts
 	_configure_files
 	_configure_edits
@@ -28,6 +31,7 @@ _configure_mounts() {
 		[ "${_mount_content}" = data ] || continue
 		job_get "partition.${_mount_index}.mount"
 		tree_place "${value}/." "partition.${_mount_index}.mount" BadJob
+		printf '%s\n' "${tree_directory#"${tree}"}" >>"${state}/placed"
 	done <"${state}/layout"
 }
 
@@ -58,6 +62,7 @@ _configure_files() {
 		job_get "file.${_configure_n}.path"
 		_configure_target "${value}" "file.${_configure_n}.path"
 		_configure_file
+		printf '%s\n' "${_configure_target#"${tree}"}" >>"${state}/placed"
 		set -- "$@" "${_configure_target}"
 	done
 	[ $# -eq 0 ] || platform_made_files "${_configure_mode}" "${_configure_uid}" "${_configure_gid}" "$@"
@@ -107,6 +112,7 @@ _configure_edits() {
 		job_get "edit.${_configure_n}.path"
 		_configure_target "${value}" "edit.${_configure_n}.path"
 		_configure_edit
+		printf '%s\n' "${_configure_target#"${tree}"}" >>"${state}/placed"
 	done
 }
 

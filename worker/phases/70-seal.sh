@@ -69,6 +69,15 @@ _seal_protected() {
 	for value in ${seal_kept}; do
 		printf '%s\n' "${value}"
 	done >>"${state}/seal.protected"
+	# The same where links lead, what an edit has made, and the places where data will be mounted.
+	if [ -e "${state}/placed" ]; then
+		while IFS= read -r value; do
+			while [ -n "${value}" ]; do
+				printf '%s\n' "${value}"
+				value=${value%/*}
+			done
+		done <"${state}/placed" >>"${state}/seal.protected"
+	fi
 }
 
 # _seal_each(pattern, function): calls function with each path below the tree that matches. A directory on the way that is a link is
