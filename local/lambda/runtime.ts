@@ -197,6 +197,8 @@ export class LambdaRuntime {
       () => new Promise<never>(() => {}), // The answer came first: this racer never ends.
     );
     const aborted = new Promise<never>((_, reject) => {
+      // While the thread started nobody listened.
+      if (signal?.aborted) reject(signal.reason);
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true, signal: timer.signal });
     });
     try {

@@ -100,10 +100,14 @@ describe('an execution that cannot succeed fails with the cause and leaves nothi
     expect(cause).toMatch(/got 50000 of (\d+|\?) bytes/);
   }, 60_000);
 
-  it('zfs, which no worker makes yet', async () => {
-    const { error, cause } = await fails({ filesystem: 'zfs' });
+  it('what only a FreeBSD worker can make, all of it at once', async () => {
+    const { error, cause } = await fails({
+      filesystem: 'zfs',
+      updates: 'at-build',
+      scripts: [{ name: 'one', run: 'true' }],
+    });
     expect(error).toBe('UnsupportedOnPlatform');
-    expect(cause).toContain('set filesystem: ufs');
+    for (const field of ['filesystem: zfs', 'updates: at-build', 'scripts']) expect(cause).toContain(field);
   });
 });
 

@@ -150,6 +150,15 @@ describe('a function', () => {
     });
   });
 
+  test('an aborted call ends, even when it was aborted before the function had started', async () => {
+    const { name } = await deploy(
+      'await new Promise((go) => setTimeout(go, 300)); export const handler = () => new Promise(() => {});',
+    );
+    await expect(stage.cloud.lambda.invoke(name, {}, AbortSignal.timeout(20))).rejects.toMatchObject({
+      name: 'TimeoutError',
+    });
+  });
+
   test('is replaced by a new deployment', async () => {
     const { name } = await deploy('export const handler = async () => 1;');
     expect((await invoke(name)).payload).toBe(1);
