@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { DirectorySource } from './directory-source.ts';
-import { ImageError, reason } from './errors.ts';
+import { ImageError, reason, runProgram } from './errors.ts';
 import { ImageFile } from './image-file.ts';
 import { MtreeReader } from './mtree.ts';
 import { FileTree } from './ufs2/tree.ts';
@@ -180,13 +180,4 @@ function run(args: readonly string[]): void {
   process.stdout.write(`${JSON.stringify({ image, ...report })}\n`);
 }
 
-try {
-  run(process.argv.slice(2));
-} catch (error) {
-  const line =
-    error instanceof ImageError
-      ? `${error.code}: ${reason(error)}; ${error.remedy}`
-      : `Internal: ${reason(error)}; report this as a defect`;
-  process.stderr.write(`makefs: ${line}\n`);
-  process.exitCode = 1;
-}
+runProgram('makefs', run);

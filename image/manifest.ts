@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { DirectorySource } from './directory-source.ts';
-import { ImageError, reason } from './errors.ts';
+import { ImageError, runProgram } from './errors.ts';
 import { MtreeReader } from './mtree.ts';
 import { formatFlags, S_IFLNK, S_IFMT, S_IFREG, typeName } from './ufs2/format.ts';
 import { FileTree } from './ufs2/tree.ts';
@@ -121,13 +121,4 @@ function run(args: readonly string[]): void {
   process.stdout.write(lines.join(''));
 }
 
-try {
-  run(process.argv.slice(2));
-} catch (error) {
-  const line =
-    error instanceof ImageError
-      ? `${error.code}: ${reason(error)}; ${error.remedy}`
-      : `Internal: ${reason(error)}; report this as a defect`;
-  process.stderr.write(`manifest: ${line}\n`);
-  process.exitCode = 1;
-}
+runProgram('manifest', run);

@@ -8,7 +8,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { accountDatabases } from './account-databases.ts';
-import { ImageError, reason } from './errors.ts';
+import { ImageError, reason, runProgram } from './errors.ts';
 
 function run(args: readonly string[]): void {
   const [option, directory, ...rest] = args;
@@ -38,13 +38,4 @@ function run(args: readonly string[]): void {
   for (const [name] of files) renameSync(`${directory}/${name}.tmp`, `${directory}/${name}`);
 }
 
-try {
-  run(process.argv.slice(2));
-} catch (error) {
-  const line =
-    error instanceof ImageError
-      ? `${error.code}: ${reason(error)}; ${error.remedy}`
-      : `Internal: ${reason(error)}; report this as a defect`;
-  process.stderr.write(`pwd-mkdb: ${line}\n`);
-  process.exitCode = 1;
-}
+runProgram('pwd-mkdb', run);

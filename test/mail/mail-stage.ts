@@ -163,21 +163,19 @@ export async function startMailStage(
   };
 }
 
+/** openssl-req(1): a certificate with a key of its own, good for two days. */
+const newCertificate = [
+  ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  ...['-nodes', '-days', '2'],
+];
+
 function makeAuthorities(directory: string): MailStage['authorities'] {
   const make = (name: string) => {
     const file = join(directory, name);
     execFileSync(
       'openssl',
       [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-days',
-        '2',
+        ...newCertificate,
         '-subj',
         `/CN=${name} authority`,
         '-keyout',
@@ -200,15 +198,7 @@ function makeCertificate(directory: string, authority: string, name: string) {
   execFileSync(
     'openssl',
     [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
+      ...newCertificate,
       '-CA',
       `${issuer}.pem`,
       '-CAkey',
