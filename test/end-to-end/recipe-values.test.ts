@@ -1,9 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what a shell would look into.
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DeregisterImageCommand } from '@aws-sdk/client-ec2';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseRecipe } from '../../core/recipe.ts';
@@ -171,6 +174,78 @@ describe('values of a recipe', () => {
       [...listUfs(image, partitionStart(image, 4)).keys()].filter((path) => !/^\/(\$|\.snap|$)/.test(path)),
     ).toEqual([]);
   }, 240_000);
+});
+
+describe('what a recipe fetches', () => {
+  const put = async (Key: string, Body: Buffer) => {
+    await factory.s3.send(new PutObjectCommand({ Bucket: 'company', Key, Body }));
+    return createHash('sha256').update(Body).digest('hex');
+  };
+  beforeAll(async () => {
+    await factory.s3.send(new CreateBucketCommand({ Bucket: 'company' }));
+  });
+
+  it('from S3 is in the image: a kernel, a set and a file, and the whole release', async () => {
+    const set = async (file: string) => await readFile(join(factory.release.directory, file));
+    for (const file of ['MANIFEST', 'BUILDDATE', 'base.txz', 'kernel.txz'])
+      await put(`own/15.1/${file}`, await set(file));
+    const extra = await mkdtemp(join(factory.stateDirectory, 'set-'));
+    await mkdir(join(extra, 'usr/local/libexec'), { recursive: true });
+    await writeFile(join(extra, 'usr/local/libexec/product'), 'the product\n', { mode: 0o755 });
+    execFileSync('bsdtar', [
+      '-cJf',
+      join(extra, 'product.txz'),
+      '--uid',
+      '0',
+      '--gid',
+      '0',
+      '-C',
+      extra,
+      'usr',
+    ]);
+    const built = await build({
+      name: 'from-s3',
+      release: undefined,
+      source: 's3://company/own/15.1',
+      kernel: {
+        s3: 's3://company/kernels/kernel.txz',
+        sha256: await put('kernels/kernel.txz', await set('kernel.txz')),
+      },
+      extraSets: [
+        {
+          name: 'product',
+          s3: 's3://company/product.txz',
+          sha256: await put('product.txz', await readFile(join(extra, 'product.txz'))),
+        },
+      ],
+      files: [
+        {
+          path: '/etc/banner',
+          s3: 's3://company/banner',
+          sha256: await put('banner', Buffer.from('hello\n')),
+          mode: '0600',
+        },
+      ],
+    });
+    const image = disk(built);
+    const cat = (path: string) => readBytes('grub-fstest', image, 'cat', `(loop0,gpt3)${path}`).toString();
+    expect(cat('/etc/banner')).toBe('hello\n');
+    expect(cat('/usr/local/libexec/product')).toBe('the product\n');
+    expect(cat('/boot/kernel/kernel').length).toBeGreaterThan(0);
+    // The addresses are secrets while they last.
+    const console_ = (await object('console.log', built)).toString();
+    expect(console_).toContain('foundry-report:');
+    expect(console_).not.toMatch(/X-Amz-/);
+  }, 120_000);
+
+  it('with another checksum fails the build, and says which', async () => {
+    await put('banner', Buffer.from('another\n'));
+    const files = [{ path: '/etc/banner', s3: 's3://company/banner', sha256: 'a'.repeat(64) }];
+    const execution = await factory.end(await factory.start({ recipe: factory.recipe({ files }) }));
+    expect(execution.error).toBe('SourceUnavailable');
+    expect(execution.cause).toContain('/etc/banner');
+    expect(execution.cause).not.toMatch(/X-Amz-/);
+  }, 60_000);
 });
 
 describe('two builds of one recipe', () => {
