@@ -19,6 +19,9 @@ export const expectedProperties = (spec: Omit<ImageSpec, 'tags'>): Record<string
   'Ebs.VolumeType': 'gp3',
   'Ebs.DeleteOnTermination': 'true',
   ...(spec.imdsV2Only ? { ImdsSupport: 'v2.0' } : {}),
+  ...(spec.tpm ? { TpmSupport: 'v2.0' } : {}),
+  ...(spec.iops === undefined ? {} : { 'Ebs.Iops': String(spec.iops) }),
+  ...(spec.throughput === undefined ? {} : { 'Ebs.Throughput': String(spec.throughput) }),
 });
 
 /** What is not as it was asked for, a line each; empty when all is. */

@@ -91,6 +91,11 @@ export interface ImageSpec {
   readonly architecture: 'x86_64' | 'arm64';
   readonly bootMode: 'uefi' | 'uefi-preferred' | 'legacy-bios';
   readonly imdsV2Only: boolean;
+  readonly tpm: boolean;
+  /** Of the root volume; what every gp3 volume has when absent. */
+  readonly iops?: number | undefined;
+  /** MiB/s. */
+  readonly throughput?: number | undefined;
   readonly rootDeviceName: string;
   readonly snapshotId: string;
   readonly rootSizeGiB: number;

@@ -31,7 +31,13 @@ interface Related {
   readonly services: Readonly<Record<string, boolean>>;
   readonly rcConf: Readonly<Record<string, string>>;
   readonly ec2: Readonly<Record<string, boolean | string | undefined>>;
-  readonly image: { readonly bootMode?: string | undefined };
+  readonly image: {
+    readonly bootMode?: string | undefined;
+    readonly tpm: boolean;
+    readonly volume?:
+      | { readonly iops?: number | undefined; readonly throughput?: number | undefined }
+      | undefined;
+  };
   readonly hostname: string;
   readonly mail?: Mail | undefined;
   readonly panicmail?: unknown;
@@ -53,6 +59,22 @@ const rules: readonly Rule[] = [
     ['image', 'bootMode'],
     'must be uefi on arm64: Graviton has no BIOS',
     (recipe) => !(recipe.architecture === 'arm64' && /bios|preferred/.test(recipe.image.bootMode ?? '')),
+  ],
+  [
+    ['image', 'tpm'],
+    'must not be true unless bootMode is uefi: NitroTPM needs it',
+    ({ image }) => !image.tpm || image.bootMode === 'uefi',
+  ],
+  [
+    ['image', 'volume', 'iops'],
+    'must be at most 500 for each GiB of rootSize, as a gp3 volume has it',
+    ({ image, rootSize }) =>
+      image.volume?.iops === undefined || image.volume.iops <= Math.max(3000, rootSize * 500),
+  ],
+  [
+    ['image', 'volume', 'throughput'],
+    'must be at most a quarter of iops, as a gp3 volume has it',
+    ({ image }) => (image.volume?.throughput ?? 0) <= (image.volume?.iops ?? 3000) / 4,
   ],
   [
     ['system'],

@@ -50,6 +50,39 @@ const imageShape = {
     z._default(z.boolean(), true),
     'Instances of the image require IMDSv2 tokens (ImdsSupport v2.0).',
   ),
+  tpm: described(
+    z._default(z.boolean(), false),
+    'Instances have a NitroTPM 2.0 (TpmSupport). Needs bootMode: uefi.',
+  ),
+  volume: described(
+    z.optional(
+      z.strictObject({
+        iops: described(
+          z.optional(
+            z
+              .int({ error: 'must be a whole number' })
+              .check(
+                z.gte(3000, { error: 'must be at least 3000, what a gp3 volume has anyway' }),
+                z.lte(80_000, { error: 'must be at most 80000, the limit of a gp3 volume' }),
+              ),
+          ),
+          'Operations per second, at most 500 for each GiB. Default: 3000.',
+        ),
+        throughput: described(
+          z.optional(
+            z
+              .int({ error: 'must be a whole number of MiB/s' })
+              .check(
+                z.gte(125, { error: 'must be at least 125 MiB/s, what a gp3 volume has anyway' }),
+                z.lte(2000, { error: 'must be at most 2000 MiB/s, the limit of a gp3 volume' }),
+              ),
+          ),
+          'MiB per second, at most a quarter of iops. Default: 125.',
+        ),
+      }),
+    ),
+    'The root volume (gp3) that an instance gets unless its launch says otherwise.',
+  ),
   tags: described(
     z._default(
       z

@@ -37,6 +37,10 @@ export interface ResolvedBuild {
     readonly architecture: 'x86_64' | 'arm64';
     readonly bootMode: 'uefi' | 'uefi-preferred' | 'legacy-bios';
     readonly imdsV2Only: boolean;
+    readonly tpm: boolean;
+    /** Of the root volume, where the recipe says; MiB/s. */
+    readonly iops?: number | undefined;
+    readonly throughput?: number | undefined;
   };
 }
 
@@ -86,6 +90,8 @@ export async function resolveBuild(
       architecture: architecture === 'arm64' ? 'arm64' : 'x86_64',
       bootMode: recipe.image.bootMode ?? (architecture === 'arm64' ? 'uefi' : 'uefi-preferred'),
       imdsV2Only: recipe.image.imdsV2Only,
+      tpm: recipe.image.tpm,
+      ...recipe.image.volume,
     },
   };
 }

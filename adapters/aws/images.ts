@@ -24,11 +24,14 @@ function fromEc2(image: Ec2Image): Image {
     EnaSupport: image.EnaSupport,
     SriovNetSupport: image.SriovNetSupport,
     ImdsSupport: image.ImdsSupport,
+    TpmSupport: image.TpmSupport,
     RootDeviceName: image.RootDeviceName,
     RootDeviceType: image.RootDeviceType,
     'Ebs.SnapshotId': root?.SnapshotId,
     'Ebs.VolumeSize': root?.VolumeSize,
     'Ebs.VolumeType': root?.VolumeType,
+    'Ebs.Iops': root?.Iops,
+    'Ebs.Throughput': root?.Throughput,
     'Ebs.DeleteOnTermination': root?.DeleteOnTermination,
   };
   return {
@@ -74,6 +77,7 @@ export const ec2Images = (ec2: EC2Client): Images => {
           EnaSupport: true,
           SriovNetSupport: 'simple',
           ...(spec.imdsV2Only ? { ImdsSupport: 'v2.0' as const } : {}),
+          ...(spec.tpm ? { TpmSupport: 'v2.0' as const } : {}),
           RootDeviceName: spec.rootDeviceName,
           BlockDeviceMappings: [
             {
@@ -82,6 +86,8 @@ export const ec2Images = (ec2: EC2Client): Images => {
                 SnapshotId: spec.snapshotId,
                 VolumeSize: spec.rootSizeGiB,
                 VolumeType: 'gp3',
+                ...(spec.iops === undefined ? {} : { Iops: spec.iops }),
+                ...(spec.throughput === undefined ? {} : { Throughput: spec.throughput }),
                 DeleteOnTermination: true,
               },
             },

@@ -7,6 +7,7 @@ const spec = {
   architecture: 'arm64',
   bootMode: 'uefi',
   imdsV2Only: true,
+  tpm: false,
   rootDeviceName: '/dev/sda1',
   snapshotId: 'snap-1',
   rootSizeGiB: 12,
@@ -34,5 +35,11 @@ describe('the properties that an image must have', () => {
 
   test('do not speak of IMDS when the recipe leaves it open', () => {
     expect(expectedProperties({ ...spec, imdsV2Only: false })).not.toHaveProperty('ImdsSupport');
+    expect(expectedProperties(spec)).not.toHaveProperty('TpmSupport');
+    expect(expectedProperties({ ...spec, tpm: true, iops: 6000, throughput: 500 })).toMatchObject({
+      TpmSupport: 'v2.0',
+      'Ebs.Iops': '6000',
+      'Ebs.Throughput': '500',
+    });
   });
 });

@@ -183,6 +183,13 @@ describe('what a recipe may hold', () => {
     ],
     [/^scripts\.0\.name must be 1 to 64/, { scripts: [{ name: 'a/b', run: '' }] }],
     [/^swap must be auto, none or a size/, { swap: 'some' }],
+    [/^image\.tpm must not be true unless bootMode is uefi/, { image: { tpm: true } }],
+    [
+      /^image\.volume\.iops must be at most 500 for each GiB/,
+      { rootSize: 10, image: { volume: { iops: 6000 } } },
+    ],
+    [/^image\.volume\.throughput must be at most a quarter/, { image: { volume: { throughput: 1000 } } }],
+    [/^image\.volume\.iops must be at least 3000/, { image: { volume: { iops: 100 } } }],
     [/^data\.size must leave at least/, { rootSize: 10, swap: 5, data: { size: 5, mount: '/data' } }],
     [/^data\.mount must not be a directory of the system/, { data: { size: 1, mount: '/usr' } }],
     [

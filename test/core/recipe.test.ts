@@ -39,7 +39,7 @@ const defaults = {
   swap: 'auto',
   serialConsole: { speed: 115200 },
   ec2: { loginUser: 'ec2-user' },
-  image: { imdsV2Only: true, tags: {} },
+  image: { imdsV2Only: true, tpm: false, tags: {} },
 };
 
 describe('a recipe', () => {
@@ -213,7 +213,7 @@ describe('a recipe', () => {
       expect.stringMatching(/^xylophone .*known here: name, release,/),
     ]);
     expect(problemsOf({ ...demo, image: { xylophone: 1 } })).toEqual([
-      'image.xylophone is not a key of a recipe; known here: description, bootMode, imdsV2Only, tags',
+      'image.xylophone is not a key of a recipe; known here: description, bootMode, imdsV2Only, tpm, volume, tags',
     ]);
   });
 

@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { DeregisterImageCommand } from '@aws-sdk/client-ec2';
+import { DeregisterImageCommand, DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -155,7 +155,22 @@ describe('values of a recipe', () => {
 
   it('of two more partitions and 1,500 files make a disk that readers agree on', async () => {
     const many = Array.from({ length: 1500 }, (_, n) => ({ path: `/opt/many/${n}`, content: `${n}\n` }));
-    const built = await build({ files: many, rootSize: 4, swap: 1, data: { size: 1, mount: '/data' } });
+    const built = await build({
+      files: many,
+      rootSize: 8,
+      swap: 1,
+      data: { size: 1, mount: '/data' },
+      image: { bootMode: 'uefi', tpm: true, volume: { iops: 4000, throughput: 500 } },
+    });
+    const { Images: [ami] = [] } = await factory.ec2.send(
+      new DescribeImagesCommand({ ImageIds: [built.imageId] }),
+    );
+    expect(ami).toMatchObject({
+      BootMode: 'uefi',
+      TpmSupport: 'v2.0',
+      ImdsSupport: 'v2.0',
+      BlockDeviceMappings: [{ Ebs: { VolumeType: 'gp3', VolumeSize: 8, Iops: 4000, Throughput: 500 } }],
+    });
     const image = disk(built);
     const types = ['1', '2', '3', '4', '5'].map(
       (number) => /code: \S+ \((.*?)\)/.exec(readBytes('sgdisk', '-i', number, image).toString())?.[1],

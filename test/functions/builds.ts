@@ -29,6 +29,7 @@ export const plan: BuildState['plan'] = {
     architecture: 'x86_64',
     bootMode: 'uefi-preferred',
     imdsV2Only: true,
+    tpm: false,
     rootDeviceName: '/dev/sda1',
     tags: {
       team: 'images',

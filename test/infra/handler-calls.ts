@@ -60,6 +60,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
           architecture: 'arm64',
           bootMode: 'uefi',
           imdsV2Only: true,
+          tpm: false,
           rootDeviceName: '/dev/sda1',
           snapshotId: snapshot,
           rootSizeGiB: 10,
