@@ -75,7 +75,13 @@ const table: Readonly<Record<string, Syntax>> = {
   sha256: { section: 'sha256(1)', flags: 'pqrtx', valued: 'cs', operands: any },
   b64decode: { section: 'b64decode(1)', flags: 'cimprs', valued: 'o', operands: any },
   fold: { section: 'fold(1)', flags: 'bs', valued: 'w', operands: any },
-  chflags: { section: 'chflags(1)', flags: 'RHLPfhvx', operands: [2, 99] },
+  chflags: {
+    section: 'chflags(1)',
+    flags: 'RHLPfhvx',
+    operands: [2, 99],
+    judge: (options) =>
+      options.has('R') && options.has('h') ? '-R and -h may not be specified together' : undefined,
+  },
   realpath: { section: 'realpath(1)', flags: 'q', operands: any },
   readlink: { section: 'readlink(1)', flags: 'fn', operands: any },
   stat: { section: 'stat(1)', flags: 'FHLnqlrsx', valued: 'ft', operands: any },

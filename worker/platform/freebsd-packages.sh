@@ -485,8 +485,9 @@ platform_put() {
 	upload_by_hand "$1" "$2"
 }
 
+# chflags(1) refuses -R and -h together; -R alone goes by -P, which leaves what a link leads to alone.
 platform_unlock_all() {
-	chflags -R -h 0 "$1"
+	chflags -R 0 "$1"
 }
 
 # There is no specification beside the tree.
