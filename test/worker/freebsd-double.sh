@@ -107,6 +107,13 @@ makefs)
 		echo "$FREEBSD_ZFS" >&2
 		exit 1
 	fi
+	# ffs_create_image: too few inodes for the tree.
+	case " $* " in
+	*",density=${FREEBSD_FEW_INODES:-none} "* | *"${FREEBSD_FEW_INODES:-none}",density=*)
+		printf "makefs: Image file \`%s' has 8194 free inodes; 9000 are required.\nmakefs: Image file \`%s' not created.\n" "$before_last" "$before_last" >&2
+		exit 1
+		;;
+	esac
 	# What it is told to say: mkfs_msdos fails, and makefs does not.
 	if [ -n "${FREEBSD_MAKEFS:-}" ]; then
 		printf '%s\n' "$FREEBSD_MAKEFS" "Creating \`$before_last'"

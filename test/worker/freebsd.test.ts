@@ -381,7 +381,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
       expect(result.report, result.console).toMatchObject({ ok: true });
       expect(wrongCalls(freebsd)).toEqual([]);
       expect(callsOf(freebsd, 'makefs')[1]).toBe(
-        '-t ffs -B little -Z -o version=2,label=data0,softupdates=1 -s 16777216 images/4.img images/empty',
+        '-t ffs -B little -Z -o version=2,label=data0,softupdates=1,density=8192 -s 16777216 images/4.img images/empty',
       );
       expect(callsOf(freebsd, 'gpart').filter((line) => line.startsWith('add'))).toEqual([
         'add -t freebsd-boot -b 2048 -s 1024 -l bootfs -i 1 md0',
@@ -407,6 +407,20 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
           .subarray(15 * MIB, 15 * MIB + 7)
           .toString(),
       ).toBe('the end');
+    });
+
+    it.each([
+      ['8192', ['8192', '4096'], { ok: true }],
+      ['label=rootfs,softupdates=1', ['8192', '4096'], { ok: false, code: 'VolumeTooSmall' }],
+    ])('makes more inodes where those of newfs are too few (%s)', async (few, densities, report) => {
+      const mirror = await mirrorWith();
+      const { freebsd, result } = await build(shell, [mirror.url], makeFreebsd(), true, {
+        FREEBSD_FEW_INODES: few,
+      });
+      expect(result.report, result.console).toMatchObject(report);
+      if (!report.ok) expect(result.report.message).toContain('8194 free inodes; 9000 are required');
+      const roots = callsOf(freebsd, 'makefs').filter((line) => line.includes('label=rootfs'));
+      expect(roots.map((line) => /density=(\d+)/.exec(line)?.[1])).toEqual(densities);
     });
 
     it('shows no query of a URL, though fetch does', async () => {

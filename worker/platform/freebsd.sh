@@ -208,7 +208,8 @@ _makefs() {
 		return 0
 	fi
 	cat "${state}/makefs.log" >&2
-	_make_said=$(grep '^makefs: ' "${state}/makefs.log" | tail -n 1) || :
+	# "not created" follows the reason.
+	_make_said=$(grep '^makefs: ' "${state}/makefs.log" | grep -v ' not created\.$' | tail -n 1) || :
 	_make_said=${_make_said:-$(tail -n 1 "${state}/makefs.log")}
 	_make_said=${_make_said:-makefs said nothing}
 }
@@ -217,9 +218,25 @@ platform_make_root() {
 	if [ "${job_filesystem}" = zfs ]; then
 		_make_pool "$@"
 	else
-		_makefs -t ffs -B little -Z -o version=2,label=rootfs,softupdates=1 -s "$2" "$1" "${tree}"
+		_make_ufs "$1" "$2" rootfs "${tree}"
 	fi
 	_make_judge "root file system"
+}
+
+# Bytes for each inode: what newfs(8) has, and one fragment, which gives the most. Left to itself makefs makes as many inodes as the tree
+# has files and next to none to spare (ffs_validate, usr.sbin/makefs/ffs.c; freebsd/poudriere issue 701): FreeBSD's own images get
+# theirs when growfs(7) doubles them, these are as large as their disk, and an empty data partition would have 128 in a GB.
+ufs_densities='8192 4096'
+
+# _make_ufs(image, size, label, directory)
+_make_ufs() {
+	for _make_density in ${ufs_densities}; do
+		_makefs -t ffs -B little -Z -o "version=2,label=$3,softupdates=1,density=${_make_density}" -s "$2" "$1" "$4"
+		case ${_make_said} in
+		*' free inodes; '*) ;;
+		*) break ;;
+		esac
+	done
 }
 
 # As release/tools/vmimage.subr calls it: rootpath puts the tree, not a directory of the pool's name, at /. The image is as long
@@ -245,7 +262,7 @@ _make_pool() {
 _make_judge() {
 	case ${_make_said} in
 	'') return 0 ;;
-	*'larger than the maxsize'* | *'failed to find '*' bytes of space'* | *'maximum image size is too small'*)
+	*'larger than the maxsize'* | *' free inodes; '* | *'failed to find '*' bytes of space'* | *'maximum image size is too small'*)
 		fail VolumeTooSmall "the $1 does not have room for what goes into it: ${_make_said}" 'choose a larger root volume'
 		;;
 	esac
@@ -255,7 +272,7 @@ _make_judge() {
 platform_make_data() {
 	chmod 0755 "$5"
 	touch -d "$(date -u -r "${job_timestamp}" +%Y-%m-%dT%H:%M:%SZ)" "$5"
-	_makefs -t ffs -B little -Z -o "version=2,label=$3,softupdates=1" -s "$2" "$1" "$5"
+	_make_ufs "$1" "$2" "$3" "$5"
 	_make_judge "data file system $3"
 }
 
