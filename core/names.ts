@@ -63,18 +63,23 @@ export function contentUuid(contentDigest: string, what: string): string {
 export const contentId = (contentDigest: string, what: string): string =>
   createHash('sha256').update(`${contentDigest}\n${what}`).digest('hex').slice(0, 16);
 
-/** What a build leaves in the artifacts bucket. The manifest is a gzipped mtree(5) specification, the SBOM CycloneDX JSON. */
-export const buildFiles = [
-  'job',
-  'console.log',
-  'report.json',
-  'manifest.mtree.gz',
-  'sbom.cdx.json',
-] as const;
-type BuildFile = (typeof buildFiles)[number];
+/**
+ * What a build leaves in the artifacts bucket. Under builds/ what tells of the build, for a month; under images/ what describes the image, for as
+ * long as somebody may ask: a gzipped mtree(5) specification, and an SBOM in CycloneDX JSON.
+ */
+const buildFiles = {
+  job: 'builds',
+  'console.log': 'builds',
+  'report.json': 'builds',
+  'manifest.mtree.gz': 'images',
+  'sbom.cdx.json': 'images',
+} as const;
+type BuildFile = keyof typeof buildFiles;
+
+export const buildFileNames = Object.keys(buildFiles) as BuildFile[];
 
 /** Keys of a build's objects in the artifacts bucket. */
-export const artifactKey = (build: string, file: BuildFile): string => `builds/${build}/${file}`;
+export const artifactKey = (build: string, file: BuildFile): string => `${buildFiles[file]}/${build}/${file}`;
 
 export type Tags = Readonly<Record<string, string>>;
 

@@ -10,7 +10,7 @@ import { acknowledge } from './acknowledge.ts';
 /** A month to look into a failed build; what is worth more is in the image's tags and in the execution's history. */
 const BUILD_RECORD_DAYS = 30;
 
-/** Holds each build's job, console log and report under builds/. */
+/** Holds each build's job, console log and report under builds/, and each image's manifest and SBOM under images/, which do not expire. */
 export function artifactsBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, 'Artifacts', {
     // SSE-S3: a KMS key would have to be open to whoever holds a presigned URL's role, for text that is no secret.

@@ -3,7 +3,7 @@ import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import type { FunctionName } from '../core/function-environment.ts';
-import { artifactKey, buildFiles, tagKey } from '../core/names.ts';
+import { artifactKey, buildFileNames, tagKey } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -169,8 +169,8 @@ export function acknowledgeWildcards(
   because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
   because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
-  for (const file of buildFiles) {
-    because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own under builds/.');
+  for (const file of buildFileNames) {
+    because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own.');
   }
   for (const name of sourceBuckets) {
     because(`arn:<AWS::Partition>:s3:::${name}/*`, 'The deployment says that recipes may name this bucket.');

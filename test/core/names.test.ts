@@ -144,5 +144,7 @@ describe('the disk', () => {
 describe('keys of artifacts', () => {
   test('lie under the build', () => {
     expect(artifactKey('demo-0123456789ab', 'console.log')).toBe('builds/demo-0123456789ab/console.log');
+    // The bucket forgets builds/ after a month; an image may live for years.
+    expect(artifactKey('demo-0123456789ab', 'sbom.cdx.json')).toBe('images/demo-0123456789ab/sbom.cdx.json');
   });
 });

@@ -9,6 +9,7 @@ import { DeregisterImageCommand, DescribeImagesCommand } from '@aws-sdk/client-e
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { artifactKey } from '../../core/names.ts';
 import { parseRecipe } from '../../core/recipe.ts';
 import { snapshotPath } from '../../local/ec2/disks.ts';
 import { listUfs, partitionStart, readBytes } from './disk-judges.ts';
@@ -37,9 +38,9 @@ async function build(changes: Record<string, unknown>): Promise<Built> {
 
 const disk = ({ snapshotId }: Built) => snapshotPath(factory.stateDirectory, snapshotId);
 
-async function object(name: string, { build: name_ }: Built): Promise<Buffer> {
+async function object(name: Parameters<typeof artifactKey>[1], { build: name_ }: Built): Promise<Buffer> {
   const { Body } = await factory.s3.send(
-    new GetObjectCommand({ Bucket: 'ami-foundry-artifacts', Key: `builds/${name_}/${name}` }),
+    new GetObjectCommand({ Bucket: 'ami-foundry-artifacts', Key: artifactKey(name_, name) }),
   );
   return Buffer.from((await Body?.transformToByteArray()) ?? []);
 }

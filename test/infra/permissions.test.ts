@@ -249,8 +249,8 @@ it('objects are reached by the names that the steps give them', () => {
   expect(objects).toEqual({
     plan: [
       's3:PutObject artifacts/builds/*/job',
-      's3:PutObject artifacts/builds/*/manifest.mtree.gz',
-      's3:PutObject artifacts/builds/*/sbom.cdx.json',
+      's3:PutObject artifacts/images/*/manifest.mtree.gz',
+      's3:PutObject artifacts/images/*/sbom.cdx.json',
       's3:GetObject arn:aws:s3:::company/*',
       's3:GetObject arn:aws:s3:::company-kernels/*',
     ],

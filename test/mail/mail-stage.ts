@@ -164,10 +164,7 @@ export async function startMailStage(
 }
 
 /** openssl-req(1): a certificate with a key of its own, good for two days. */
-const newCertificate = [
-  ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
-  ...['-nodes', '-days', '2'],
-];
+const newCertificate = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'.split(' ');
 
 function makeAuthorities(directory: string): MailStage['authorities'] {
   const make = (name: string) => {

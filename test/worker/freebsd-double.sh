@@ -90,6 +90,7 @@ gpart)
 		printf '    %s  %s  %s  %s  (x)\n' "$(after -b "$@")" "$(after -s "$@")" "$(after -i "$@")" "$(after -t "$@")" >>"$table"
 		truncate -s "$(($(after -s "$@") * 512))" "$FREEBSD_DEVICES/${last}p$(after -i "$@")"
 		;;
+	set) sed -i "s/^\\(    [0-9]*  [0-9]*  $(after -i "$@")  [a-z-]*\\)  /\\1  [$(after -a "$@")]  /" "$table" ;;
 	bootcode) dd if="$(after -p "$@")" of="$FREEBSD_DEVICES/${last}p$(after -i "$@")" conv=notrunc status=none ;;
 	esac
 	;;

@@ -390,6 +390,10 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         'add -t freebsd-ufs -b 90112 -s 32768 -l data0 -i 4 md0',
         'add -t freebsd-ufs -b 122880 -s 71680 -l rootfs -i 5 md0',
       ]);
+      // gptboot(8) would boot the first UFS.
+      expect(callsOf(freebsd, 'gpart').filter((line) => line.startsWith('set'))).toEqual([
+        'set -a bootme -i 5 md0',
+      ]);
       expect(callsOf(freebsd, 'chown')).toContain('0:0 tree/srv/data');
       const written = callsOf(freebsd, 'dd').filter((line) => line.includes('of=/dev/md0p'));
       expect(written.map((line) => /of=\/dev\/md0p(\d)/.exec(line)?.[1])).toEqual([

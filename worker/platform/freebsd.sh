@@ -305,6 +305,11 @@ platform_partition() {
 		_gpart add -t "${_table_type}" -b $((_table_start / _table_sector)) -s $((_table_size / _table_sector)) \
 			-l "${_table_label}" -i "${_table_index}" "${_table_disk}"
 	done <"${state}/layout"
+	# gptboot(8) boots the first partition of UFS, which is that of data, unless another one has this attribute.
+	if [ "${job_filesystem}" = ufs ] && layout_of boot && layout_of data; then
+		layout_of root
+		_gpart set -a bootme -i "${part_index}" "${_table_disk}"
+	fi
 	if layout_of boot; then
 		_gpart bootcode -b "${state}/pmbr" -p "${state}/${boot_code}" -i "${part_index}" "${_table_disk}"
 	fi

@@ -255,8 +255,13 @@ platform_make_esp() {
 		filesystem_failed "the loader does not go onto the ESP: $(tail -n 1 "${state}/esp.log")"
 }
 
-# The identifiers are those of sys/disk/gpt.h; sfdisk counts sectors of 512 bytes.
+# The identifiers are those of sys/disk/gpt.h; sfdisk counts sectors of 512 bytes. gptboot(8) boots the first partition of UFS, which is
+# that of data, unless another one has the attribute bootme, bit 59.
 platform_partition() {
+	_table_bootme=
+	if layout_of boot && layout_of data; then
+		_table_bootme=', attrs="GUID:59"'
+	fi
 	{
 		printf 'label: gpt\nlabel-id: %s\nunit: sectors\nfirst-lba: 40\n' "${job_disk_id}"
 		while read -r _table_index _table_type _table_label _table_start _table_size _table_id _table_content; do
@@ -266,8 +271,10 @@ platform_partition() {
 			freebsd-swap) _table_type=516E7CB5-6ECF-11D6-8FF8-00022D09712B ;;
 			freebsd-ufs) _table_type=516E7CB6-6ECF-11D6-8FF8-00022D09712B ;;
 			esac
-			printf 'start=%s, size=%s, type=%s, uuid=%s, name="%s"\n' $((_table_start / 512)) $((_table_size / 512)) \
-				"${_table_type}" "${_table_id}" "${_table_label}"
+			_table_attributes=
+			[ "${_table_content}" != root ] || _table_attributes=${_table_bootme}
+			printf 'start=%s, size=%s, type=%s, uuid=%s, name="%s"%s\n' $((_table_start / 512)) $((_table_size / 512)) \
+				"${_table_type}" "${_table_id}" "${_table_label}" "${_table_attributes}"
 		done <"${state}/layout"
 	} >"${state}/table"
 	sfdisk --quiet --no-reread --no-tell-kernel --wipe always "$1" <"${state}/table" >"${state}/table.log" 2>&1 ||
