@@ -269,6 +269,14 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         [DATA / 512, (16 * MIB) / 512, '516E7CB6-6ECF-11D6-8FF8-00022D09712B', 'data0'],
         [(60 * MIB) / 512, (35 * MIB) / 512, '516E7CB6-6ECF-11D6-8FF8-00022D09712B', 'rootfs'],
       ]);
+      // gptboot(8) boots the first UFS, unless one is marked: bit 59 of the attributes (sys/disk/gpt.h).
+      expect(partitions.map(({ attrs }: Record<string, string>) => attrs)).toEqual([
+        undefined,
+        undefined,
+        undefined,
+        undefined,
+        'GUID:59',
+      ]);
       // The types that sgdisk knows by FreeBSD's names.
       expect(tool('sgdisk', '-p', result.disk)).toMatch(
         /A502\s+swap0[\s\S]*A503\s+data0[\s\S]*A503\s+rootfs/,
