@@ -24,7 +24,7 @@ import { MtreeReader } from '../../image/mtree.ts';
 import { FileTree } from '../../image/ufs2/tree.ts';
 import { haveVenv, program } from '../local/judges/judges.ts';
 import { type Bench, makeBench, type PhaseOptions, removeScratch, runPhase, told } from './phase-run.ts';
-import { root, shells } from './worker-run.ts';
+import { root, shells, zfs } from './worker-run.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'worker-inventory-'));
 const bundle = join(scratch, 'manifest.mjs');
@@ -279,6 +279,19 @@ describe.each(
     expect(changed.status).toBe(2);
     expect(changed.stdout).toMatch(/etc\/fstab:.*sha256/is);
     expect(changed.stdout).toMatch(/missing: .*bin\/sh/);
+  });
+
+  it.runIf(haveMtree && platform === 'freebsd')('tells of a pool what makefs keeps in one', async () => {
+    const bench = makeTree();
+    utimesSync(join(bench.tree, 'etc/fstab'), 1_790_000_000, 1_790_000_000.0625);
+    const result = await run(bench, { job: zfs });
+    expect(result.status, result.stderr).toBe(0);
+    const text = manifestOf(bench);
+    expect(text).toMatch(/^\.\/etc\/fstab .* time=1790000000\.062500000 /m);
+    expect(text).toMatch(/^\.\/bin\/sh .* time=1790000000\.000000000 /m);
+    expect(text).not.toContain(' flags=');
+    const judged = spawnSync('mtree', ['-p', bench.tree], { input: text, encoding: 'utf8' });
+    expect(judged).toMatchObject({ status: 0, stdout: '' });
   });
 
   it('is the same bytes in every run', async () => {

@@ -440,8 +440,9 @@ _vis_normal='
 		return out
 	}'
 
-# platform_manifest(): a line for each path of the tree. mtree -C turns the dialect with directories into full paths. makefs(8) drops
-# nanoseconds, so the image has none. uarch(1) is set by ZFS below the worker and is no property of the file.
+# platform_manifest(): a line for each path of the tree. mtree -C turns the dialect with directories into full paths. In a UFS makefs(8)
+# drops nanoseconds, so the image has none. In a pool it keeps them, drops the flags of files and gives each uarch (fs_populate_sattrs,
+# usr.sbin/makefs/zfs/fs.c). That one is set by a ZFS below the worker as well and is no property of the file.
 platform_manifest() {
 	_manifest_keys=type,uid,gid,mode,flags,link,size,time,sha256
 	rm -f "${state:?}/mtree.failed"
@@ -449,19 +450,23 @@ platform_manifest() {
 		mtree -c -k "${_manifest_keys}" -p "${tree}" 2>"${state}/mtree.stderr" || : >"${state}/mtree.failed"
 	} | {
 		mtree -C -k "${_manifest_keys}" 2>>"${state}/mtree.stderr" || : >"${state}/mtree.failed"
-	} | awk "${_vis_normal}"'
+	} | FILESYSTEM=${job_filesystem} awk "${_vis_normal}"'
+		BEGIN { pool = ENVIRON["FILESYSTEM"] == "zfs" }
 		/^[.]/ {
 			for (key in of) delete of[key]
 			for (i = 2; i <= NF; i++) { at = index($i, "="); of[substr($i, 1, at - 1)] = substr($i, at + 1) }
-			sub(/[.].*/, "", of["time"])
+			# Not every -C writes the zeroes in front of nanoseconds.
+			split(of["time"], time, ".")
+			time[2] = sprintf("%09d", pool ? time[2] : 0)
 			mode = of["mode"]; while (length(mode) > 4) mode = substr(mode, 2); while (length(mode) < 4) mode = "0" mode
 			n = split(of["flags"], flag, ","); flags = ""
 			for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) if (flag[j] < flag[i]) { swap = flag[i]; flag[i] = flag[j]; flag[j] = swap }
 			for (i = 1; i <= n; i++) if (flag[i] != "uarch" && flag[i] != "none") flags = flags (flags == "" ? "" : ",") flag[i]
-			line = normal($1) " type=" of["type"] " uid=" of["uid"] " gid=" of["gid"] " mode=" mode " flags=" (flags == "" ? "none" : flags)
+			line = normal($1) " type=" of["type"] " uid=" of["uid"] " gid=" of["gid"] " mode=" mode
+			if (!pool) line = line " flags=" (flags == "" ? "none" : flags)
 			if (of["type"] == "link") line = line " link=" normal(of["link"])
 			if (of["type"] == "file") line = line " size=" of["size"]
-			line = line " time=" of["time"] ".000000000"
+			line = line " time=" time[1] "." time[2]
 			if (of["type"] == "file") line = line " sha256digest=" ("sha256" in of ? of["sha256"] : of["sha256digest"])
 			print line
 		}' | sort -k 1,1
