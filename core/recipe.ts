@@ -220,7 +220,7 @@ const recipeShape = {
       text(new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`), 'must be a host name (RFC 1123)'),
       'freebsd',
     ),
-    'hostname in rc.conf; DHCP may replace it.',
+    'hostname in rc.conf. DHCP does not replace it, cloud-init may.',
   ),
   kernelModules: described(z._default(kernelModules, []), 'Kernel modules to load at boot (kld_list).'),
   services: described(

@@ -88,7 +88,14 @@ export function rcConf(recipe: Recipe, fromFeatures: readonly Setting[]): System
   const theRecipe = 'The recipe says so.';
   const settings = merged(
     [
-      { key: 'hostname', value: recipe.hostname, because: 'Until DHCP gives the instance its own name.' },
+      {
+        key: 'hostname',
+        value: recipe.hostname,
+        because:
+          recipe.flavour === 'cloud-init'
+            ? 'Until cloud-init gives the instance its own name.'
+            : 'It stays: dhclient-script(8) names only a host that has no name.',
+      },
       ...(recipe.flavour === 'cloud-init' ? [] : network()),
       on('sshd_enable', 'The way in.'),
       {
