@@ -2,6 +2,9 @@ import type { Tags } from './names.ts';
 
 /** What the steps need of the world, in our nouns. Sizes in GiB where AWS counts in GiB, else bytes; times in milliseconds. */
 
+/** With the build that made it, as its tag says. */
+export type OfBuild<T> = T & { readonly build: string };
+
 export interface Subnet {
   readonly subnetId: string;
   readonly zone: string;
@@ -27,6 +30,8 @@ export interface Instance {
   readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
   /** Why the state changed last, in AWS's words; empty when there is nothing to say. */
   readonly stateReason: string;
+  /** When it was launched; undefined when EC2 does not say. */
+  readonly startedAt?: number | undefined;
 }
 
 export interface Instances {
@@ -38,6 +43,8 @@ export interface Instances {
   /** Undefined when EC2 does not know the id (yet, or any more). */
   describe(instanceId: string): Promise<Instance | undefined>;
   findByBuild(build: string): Promise<Instance[]>;
+  /** What any build made. */
+  findOfAnyBuild(): Promise<OfBuild<Instance>[]>;
   /** The serial console so far, at most its last 64 KB; empty when there is none yet. */
   console(instanceId: string): Promise<string>;
   /** Ends the instance without waiting for its system to shut down. No error when it is gone. */
@@ -55,12 +62,16 @@ export interface Volume {
   readonly volumeId: string;
   readonly state: 'creating' | 'available' | 'in-use' | 'deleting' | 'deleted' | 'error';
   readonly attachments: readonly { readonly instanceId: string; readonly state: string }[];
+  /** When it was made; undefined when EC2 does not say. */
+  readonly startedAt?: number | undefined;
 }
 
 export interface Volumes {
   create(spec: VolumeSpec): Promise<{ volumeId: string }>;
   describe(volumeId: string): Promise<Volume | undefined>;
   findByBuild(build: string): Promise<Volume[]>;
+  /** What any build made. */
+  findOfAnyBuild(): Promise<OfBuild<Volume>[]>;
   attach(volumeId: string, instanceId: string, device: string): Promise<void>;
   /** No error when it is not attached. */
   detach(volumeId: string): Promise<void>;
@@ -80,6 +91,8 @@ export interface Snapshots {
   create(volumeId: string, description: string, tags: Tags): Promise<{ snapshotId: string }>;
   describe(snapshotId: string): Promise<Snapshot | undefined>;
   findByBuild(build: string): Promise<Snapshot[]>;
+  /** What any build made. */
+  findOfAnyBuild(): Promise<OfBuild<Snapshot>[]>;
   /** No error when it is gone. */
   delete(snapshotId: string): Promise<void>;
 }
@@ -121,10 +134,31 @@ export interface Images {
   /** Own images of that exact name. */
   findByName(name: string): Promise<Image[]>;
   findByBuild(build: string): Promise<Image[]>;
+  /** What any build made. */
+  findOfAnyBuild(): Promise<OfBuild<Image>[]>;
   /** Whether there is such an image, its own or another's, and this account may launch it. */
   launchable(imageId: string): Promise<boolean>;
   /** No error when it is gone. */
   deregister(imageId: string): Promise<void>;
+}
+
+/** What Step Functions says of the execution that a build is. `unknown`: there is no such execution, or none any more. */
+export type BuildExecution =
+  | { readonly status: 'running' }
+  | { readonly status: 'unknown' }
+  | {
+      readonly status: 'ended';
+      readonly outcome: 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
+      readonly startedAt: number;
+      /** The JSON that it ended with; undefined when there is none. */
+      readonly output: string | undefined;
+    };
+
+export interface Executions {
+  /** The execution of a build. Whatever is not surely ended runs. */
+  describe(build: string): Promise<BuildExecution>;
+  /** The outputs, JSON, of the executions that succeeded and ended at that time or later. */
+  outputsSince(time: number): Promise<string[]>;
 }
 
 export interface Artifacts {

@@ -7,13 +7,13 @@ import {
   paginateDescribeImages,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
-import type { Image, Images } from '../../core/ports.ts';
+import type { Image, Images, OfBuild } from '../../core/ports.ts';
 import { unless } from './absence.ts';
-import { fromTags, ofBuild, toTagSpecification } from './tags.ts';
+import { buildOf, fromTags, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const absent = ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'];
 
-function fromEc2(image: Ec2Image): Image {
+function fromEc2(image: Ec2Image): OfBuild<Image> {
   const root = image.BlockDeviceMappings?.find(({ DeviceName }) => DeviceName === image.RootDeviceName)?.Ebs;
   const properties: Record<string, unknown> = {
     Name: image.Name,
@@ -47,12 +47,13 @@ function fromEc2(image: Ec2Image): Image {
         .map(([key, value]) => [key, String(value)]),
     ),
     tags: fromTags(image.Tags),
+    build: buildOf(image.Tags),
   };
 }
 
 export const ec2Images = (ec2: EC2Client): Images => {
-  const find = async (Filters: Filter[]): Promise<Image[]> => {
-    const found: Image[] = [];
+  const find = async (Filters: Filter[]): Promise<OfBuild<Image>[]> => {
+    const found: OfBuild<Image>[] = [];
     for await (const page of paginateDescribeImages({ client: ec2 }, { Owners: ['self'], Filters })) {
       found.push(...(page.Images ?? []).map(fromEc2));
     }
@@ -105,6 +106,7 @@ export const ec2Images = (ec2: EC2Client): Images => {
     // The filter takes wildcards (* and ?), which a name may not contain, so it is exact here.
     findByName: (name) => find([{ Name: 'name', Values: [name] }]),
     findByBuild: (build) => find(ofBuild(build)),
+    findOfAnyBuild: () => find(ofAnyBuild),
     launchable: async (imageId) => (await describe(imageId))?.State === 'available',
     async deregister(imageId) {
       await unless(absent, () => ec2.send(new DeregisterImageCommand({ ImageId: imageId })));

@@ -3,20 +3,32 @@ import {
   DescribeInstancesCommand,
   type EC2Client,
   type Instance as Ec2Instance,
+  type Filter,
   GetConsoleOutputCommand,
   paginateDescribeInstances,
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import type { Instance, Instances } from '../../core/ports.ts';
+import type { Instance, Instances, OfBuild } from '../../core/ports.ts';
 import { unless } from './absence.ts';
-import { ofBuild, toTagSpecification } from './tags.ts';
+import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const fromEc2 = (instance: Ec2Instance): Instance => ({
   instanceId: instance.InstanceId ?? '',
   state: instance.State?.Name ?? 'pending',
   stateReason: instance.StateReason?.Message ?? instance.StateTransitionReason ?? '',
+  startedAt: instance.LaunchTime?.getTime(),
 });
+
+async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Instance>[]> {
+  const found: OfBuild<Instance>[] = [];
+  for await (const page of paginateDescribeInstances({ client: ec2 }, { Filters })) {
+    for (const { Instances = [] } of page.Reservations ?? []) {
+      found.push(...Instances.map((one) => ({ ...fromEc2(one), build: buildOf(one.Tags) })));
+    }
+  }
+  return found;
+}
 
 export const ec2Instances = (ec2: EC2Client): Instances => ({
   async runWorker(spec) {
@@ -51,13 +63,8 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
       return Reservations[0]?.Instances?.[0];
     }).then((instance) => instance && fromEc2(instance)),
 
-  async findByBuild(build) {
-    const found: Instance[] = [];
-    for await (const page of paginateDescribeInstances({ client: ec2 }, { Filters: ofBuild(build) })) {
-      for (const { Instances = [] } of page.Reservations ?? []) found.push(...Instances.map(fromEc2));
-    }
-    return found;
-  },
+  findByBuild: (build) => find(ec2, ofBuild(build)),
+  findOfAnyBuild: () => find(ec2, ofAnyBuild),
 
   async console(instanceId) {
     // Latest: the live console, on Nitro only and while it runs; without it, the copy that EC2 posted last.

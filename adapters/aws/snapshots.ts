@@ -4,11 +4,12 @@ import {
   DescribeSnapshotsCommand,
   type EC2Client,
   type Snapshot as Ec2Snapshot,
+  type Filter,
   paginateDescribeSnapshots,
 } from '@aws-sdk/client-ec2';
-import type { Snapshot, Snapshots } from '../../core/ports.ts';
+import type { OfBuild, Snapshot, Snapshots } from '../../core/ports.ts';
 import { unless } from './absence.ts';
-import { ofBuild, toTagSpecification } from './tags.ts';
+import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   snapshotId: snapshot.SnapshotId ?? '',
@@ -16,6 +17,14 @@ const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   stateMessage: snapshot.StateMessage ?? '',
   startedAt: snapshot.StartTime?.getTime(),
 });
+
+async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Snapshot>[]> {
+  const found: OfBuild<Snapshot>[] = [];
+  for await (const page of paginateDescribeSnapshots({ client: ec2 }, { OwnerIds: ['self'], Filters })) {
+    found.push(...(page.Snapshots ?? []).map((one) => ({ ...fromEc2(one), build: buildOf(one.Tags) })));
+  }
+  return found;
+}
 
 export const ec2Snapshots = (ec2: EC2Client): Snapshots => ({
   async create(volumeId, description, tags) {
@@ -38,14 +47,8 @@ export const ec2Snapshots = (ec2: EC2Client): Snapshots => ({
       return found[0];
     }).then((snapshot) => snapshot && fromEc2(snapshot)),
 
-  async findByBuild(build) {
-    const found: Snapshot[] = [];
-    const input = { OwnerIds: ['self'], Filters: ofBuild(build) };
-    for await (const page of paginateDescribeSnapshots({ client: ec2 }, input)) {
-      found.push(...(page.Snapshots ?? []).map(fromEc2));
-    }
-    return found;
-  },
+  findByBuild: (build) => find(ec2, ofBuild(build)),
+  findOfAnyBuild: () => find(ec2, ofAnyBuild),
 
   async delete(snapshotId) {
     await unless(['InvalidSnapshot.NotFound'], () =>

@@ -6,11 +6,12 @@ import {
   DetachVolumeCommand,
   type EC2Client,
   type Volume as Ec2Volume,
+  type Filter,
   paginateDescribeVolumes,
 } from '@aws-sdk/client-ec2';
-import type { Volume, Volumes } from '../../core/ports.ts';
+import type { OfBuild, Volume, Volumes } from '../../core/ports.ts';
 import { unless } from './absence.ts';
-import { ofBuild, toTagSpecification } from './tags.ts';
+import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const fromEc2 = (volume: Ec2Volume): Volume => ({
   volumeId: volume.VolumeId ?? '',
@@ -19,7 +20,16 @@ const fromEc2 = (volume: Ec2Volume): Volume => ({
     instanceId: InstanceId,
     state: State,
   })),
+  startedAt: volume.CreateTime?.getTime(),
 });
+
+async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Volume>[]> {
+  const found: OfBuild<Volume>[] = [];
+  for await (const page of paginateDescribeVolumes({ client: ec2 }, { Filters })) {
+    found.push(...(page.Volumes ?? []).map((one) => ({ ...fromEc2(one), build: buildOf(one.Tags) })));
+  }
+  return found;
+}
 
 export const ec2Volumes = (ec2: EC2Client): Volumes => ({
   async create(spec) {
@@ -42,13 +52,8 @@ export const ec2Volumes = (ec2: EC2Client): Volumes => ({
       return found[0];
     }).then((volume) => volume && fromEc2(volume)),
 
-  async findByBuild(build) {
-    const found: Volume[] = [];
-    for await (const page of paginateDescribeVolumes({ client: ec2 }, { Filters: ofBuild(build) })) {
-      found.push(...(page.Volumes ?? []).map(fromEc2));
-    }
-    return found;
-  },
+  findByBuild: (build) => find(ec2, ofBuild(build)),
+  findOfAnyBuild: () => find(ec2, ofAnyBuild),
 
   async attach(volumeId, instanceId, device) {
     await ec2.send(new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device }));

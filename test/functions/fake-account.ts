@@ -4,6 +4,8 @@ import type { Tags } from '../../core/names.ts';
 import { tagKey } from '../../core/names.ts';
 import type {
   Artifacts,
+  BuildExecution,
+  Executions,
   Image,
   ImageSpec,
   Images,
@@ -12,6 +14,7 @@ import type {
   Mirror,
   MirrorAnswer,
   Network,
+  OfBuild,
   Parameters,
   Snapshot,
   Snapshots,
@@ -34,6 +37,7 @@ export interface HeldInstance extends Mutable<Instance> {
 export interface HeldVolume {
   readonly volumeId: string;
   readonly spec: VolumeSpec;
+  startedAt?: number | undefined;
   state: Volume['state'];
   /** The instance it is attached to, and whether it is that one's root. */
   attachedTo?: { instanceId: string; device: string; root: boolean };
@@ -71,6 +75,8 @@ export class FakeAccount {
   readonly zones = new Map<string, string>();
   /** Images of others that may be launched. */
   readonly launchableImages = new Set<string>();
+  /** Executions by the name of their build; others are unknown. */
+  readonly heldExecutions = new Map<string, BuildExecution & { readonly endedAt?: number }>();
   /** What to throw instead of launching a type in a zone: key "type zone". */
   readonly refusals = new Map<string, Error>();
   /** What the next call of a name throws: key "volumes.create" and so on. */
@@ -116,6 +122,12 @@ export class FakeAccount {
     return [...held]
       .filter(([id, one]) => !this.hidden.has(id) && tagsOf(one)[tagKey.build] === build)
       .map(([, one]) => one);
+  }
+
+  #seenOfAny<T>(held: Iterable<[string, T]>, tagsOf: (one: T) => Tags): OfBuild<T>[] {
+    return [...held]
+      .filter(([id, one]) => !this.hidden.has(id) && tagKey.build in tagsOf(one))
+      .map(([, one]) => ({ ...one, build: tagsOf(one)[tagKey.build] ?? '' }));
   }
 
   /** Lets time do its work: what is pending or ending arrives. */
@@ -176,12 +188,20 @@ export class FakeAccount {
       if (refusal) throw refusal;
       const instanceId = this.#once('instance', spec, () => {
         const id = this.#id('i');
-        this.heldInstances.set(id, { instanceId: id, state: 'pending', stateReason: '', spec, console: '' });
+        this.heldInstances.set(id, {
+          instanceId: id,
+          state: 'pending',
+          stateReason: '',
+          startedAt: this.time,
+          spec,
+          console: '',
+        });
         const volumeId = this.#id('vol');
         // The tags of the launch go to the root volume too, as the adapter asks.
         this.heldVolumes.set(volumeId, {
           volumeId,
           spec: { clientToken: '', zone, sizeGiB: 10, tags: spec.tags },
+          startedAt: this.time,
           state: 'in-use',
           attachedTo: { instanceId: id, device: '/dev/sda1', root: true },
         });
@@ -196,6 +216,10 @@ export class FakeAccount {
       return held && { instanceId, state: held.state, stateReason: held.stateReason };
     },
     findByBuild: async (build) => this.#seen(this.heldInstances, ({ spec }) => spec.tags, build),
+    findOfAnyBuild: async () => {
+      this.#call('instances.findOfAnyBuild');
+      return this.#seenOfAny(this.heldInstances, ({ spec }) => spec.tags);
+    },
     console: async (instanceId) => {
       this.#call('instances.console');
       return this.heldInstances.get(instanceId)?.console ?? '';
@@ -220,6 +244,7 @@ export class FakeAccount {
         this.heldVolumes.set(id, {
           volumeId: id,
           spec,
+          startedAt: this.time,
           state: this.instantVolumes ? 'available' : 'creating',
         });
         this.changes.push(`createVolume ${id}`);
@@ -234,6 +259,11 @@ export class FakeAccount {
     },
     findByBuild: async (build) =>
       this.#seen(this.heldVolumes, ({ spec }) => spec.tags, build).map(seenVolume),
+    findOfAnyBuild: async () => {
+      this.#call('volumes.findOfAnyBuild');
+      const found = this.#seenOfAny(this.heldVolumes, ({ spec }) => spec.tags);
+      return found.map(({ build, ...held }) => ({ ...seenVolume(held), build }));
+    },
     attach: async (volumeId, instanceId, device) => {
       this.#call('volumes.attach');
       const volume = this.heldVolumes.get(volumeId);
@@ -283,6 +313,7 @@ export class FakeAccount {
         snapshotId,
         state: 'pending',
         stateMessage: '',
+        startedAt: this.time,
         volumeId,
         description,
         tags,
@@ -295,6 +326,10 @@ export class FakeAccount {
       return this.heldSnapshots.get(snapshotId);
     },
     findByBuild: async (build) => this.#seen(this.heldSnapshots, ({ tags }) => tags, build),
+    findOfAnyBuild: async () => {
+      this.#call('snapshots.findOfAnyBuild');
+      return this.#seenOfAny(this.heldSnapshots, ({ tags }) => tags);
+    },
     delete: async (snapshotId) => {
       this.#call('snapshots.delete');
       if (!this.heldSnapshots.has(snapshotId)) return;
@@ -325,6 +360,10 @@ export class FakeAccount {
       return [...this.heldImages.values()].filter((image) => image.name === name);
     },
     findByBuild: async (build) => this.#seen(this.heldImages, ({ tags }) => tags, build),
+    findOfAnyBuild: async () => {
+      this.#call('images.findOfAnyBuild');
+      return this.#seenOfAny(this.heldImages, ({ tags }) => tags);
+    },
     launchable: async (imageId) =>
       this.launchableImages.has(imageId) || this.heldImages.get(imageId)?.state === 'available',
     deregister: async (imageId) => {
@@ -342,6 +381,7 @@ export class FakeAccount {
       state,
       stateReason: '',
       rootSnapshotId: spec.snapshotId,
+      startedAt: this.time,
       properties: expectedProperties(spec),
       tags: spec.tags,
       spec,
@@ -350,6 +390,21 @@ export class FakeAccount {
     this.changes.push(`register ${imageId}`);
     return held;
   }
+
+  readonly executions: Executions = {
+    describe: async (build) => {
+      this.#call(`executions.describe ${build}`);
+      return this.heldExecutions.get(build) ?? { status: 'unknown' };
+    },
+    outputsSince: async (time) => {
+      this.#call('executions.outputsSince');
+      return [...this.heldExecutions.values()].flatMap((one) =>
+        one.status === 'ended' && one.outcome === 'SUCCEEDED' && (one.endedAt ?? 0) >= time && one.output
+          ? [one.output]
+          : [],
+      );
+    },
+  };
 
   readonly artifacts: Artifacts = {
     put: async (key, body, contentType) => {
@@ -393,8 +448,9 @@ export class FakeAccount {
   };
 }
 
-const seenVolume = ({ volumeId, state, attachedTo }: HeldVolume): Volume => ({
+const seenVolume = ({ volumeId, state, startedAt, attachedTo }: HeldVolume): Volume => ({
   volumeId,
   state,
+  startedAt,
   attachments: attachedTo ? [{ instanceId: attachedTo.instanceId, state: 'attached' }] : [],
 });
