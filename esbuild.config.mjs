@@ -47,6 +47,7 @@ const common = {
   },
 };
 
+/** The functions of a folder; their names are unique over all of them. */
 async function lambdas(folder) {
   const files = await readdir(`${root}functions/${folder}`);
   return files
@@ -61,7 +62,7 @@ const started = Date.now();
 await rm(`${root}dist`, { recursive: true, force: true });
 const functions = await esbuild.build({
   ...common,
-  entryPoints: await lambdas('steps'),
+  entryPoints: [...(await lambdas('steps')), ...(await lambdas('events'))],
   outdir: 'dist/functions',
   outExtension: { '.js': '.mjs' },
   plugins: [literalSchemaKeys],

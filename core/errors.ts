@@ -85,6 +85,12 @@ export const errorCatalogue = {
     retryable: true,
     meaning: 'Resources of the build are going away, but not gone yet.',
   },
+  LeftoversRemain: {
+    owner: 'factory',
+    // No state machine runs the reaper; its schedule does.
+    retryable: false,
+    meaning: 'The reaper could not end something, or could not tell whether it may.',
+  },
   WaitTimedOut: {
     owner: 'aws',
     retryable: false,

@@ -40,9 +40,24 @@ export const functionEnvironment = {
   snapshot: z.object({}),
   register: z.object({}),
   'clean-up': z.object({}),
+  reaper: z.object({
+    /** Whose executions the builds are. */
+    STATE_MACHINE_ARN: z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/)),
+    /** What is younger stays, unless its execution has just ended. */
+    GRACE_SECONDS: z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int()),
+    /** Only tell what would be ended. */
+    DRY_RUN: z.pipe(
+      z.enum(['yes', 'no']),
+      z.transform((answer) => answer === 'yes'),
+    ),
+  }),
 } as const;
 
 export type FunctionName = keyof typeof functionEnvironment;
+
+/** The functions that no state calls: events and schedules do. */
+export const eventFunctions = ['reaper'] as const satisfies FunctionName[];
+export type StepName = Exclude<FunctionName, (typeof eventFunctions)[number]>;
 
 /** clean-up → CleanUp: a function is called like its states. */
 export const pascalCase = (name: string): string =>

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
+import { reaper } from './reaper.ts';
 import type { FoundrySettings } from './settings.ts';
 import { buildImage } from './state-machine.ts';
 
@@ -10,7 +11,7 @@ export interface FoundryStackProps extends StackProps {
   readonly settings: FoundrySettings;
 }
 
-/** The whole factory: one state machine, a function per step, a bucket and a network for the workers. */
+/** The whole factory: one state machine, a function per step, a bucket and a network for the workers, and the reaper. */
 export class FoundryStack extends Stack {
   constructor(scope: Construct, id: string, props: FoundryStackProps) {
     const { settings, ...stackProps } = props;
@@ -23,6 +24,7 @@ export class FoundryStack extends Stack {
       settings,
     });
     const stateMachine = buildImage(this, functions);
+    reaper(this, { stateMachine, settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',

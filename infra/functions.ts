@@ -5,7 +5,12 @@ import { Architecture, Code, Function as LambdaFunction, Runtime } from 'aws-cdk
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
+import {
+  type EnvironmentOf,
+  type FunctionName,
+  pascalCase,
+  type StepName,
+} from '../core/function-environment.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import { acknowledgeWildcards, grantsOf } from './grants.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -33,7 +38,7 @@ export interface FunctionsProps {
   readonly settings: FoundrySettings;
 }
 
-type Environments = { readonly [Name in FunctionName]: EnvironmentOf<Name> };
+type Environments = { readonly [Name in StepName]: EnvironmentOf<Name> };
 
 const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
   const ARTIFACTS_BUCKET = artifacts.bucketName;
@@ -62,42 +67,55 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
   };
 };
 
-/** One function per step, each with a role of its own. */
+/** One function per step. */
 export function stepFunctions(
   scope: Construct,
   props: FunctionsProps,
-): Readonly<Record<FunctionName, LambdaFunction>> {
+): Readonly<Record<StepName, LambdaFunction>> {
   const grants = grantsOf(scope, {
     ...props,
     instanceTypes: Object.values(workerInstanceTypes).flat(),
   });
   const made = Object.entries(environments(props)).map(([name, environment]) => [
     name,
-    stepFunction(scope, name as FunctionName, {
-      environment,
-      grants: grants[name as FunctionName],
-      artifacts: props.artifacts,
-      settings: props.settings,
-    }),
+    stepFunction(scope, name as StepName, props, environment, grants[name as StepName]),
   ]);
-  return Object.fromEntries(made) as Record<FunctionName, LambdaFunction>;
+  return Object.fromEntries(made) as Record<StepName, LambdaFunction>;
 }
 
 function stepFunction(
   scope: Construct,
-  name: FunctionName,
-  {
+  name: StepName,
+  { artifacts, settings }: FunctionsProps,
+  environment: Readonly<Record<string, string>>,
+  grants: readonly PolicyStatement[],
+): LambdaFunction {
+  const made = factoryFunction(scope, name, {
+    description: `the ${name} step`,
+    timeout: TIMEOUT,
     environment,
     grants,
-    artifacts,
-    settings,
+  });
+  acknowledgeWildcards(made.role, artifacts, settings);
+  return made.lambda;
+}
+
+/** A function of the factory with a role and a log group of its own. */
+export function factoryFunction(
+  scope: Construct,
+  name: FunctionName,
+  {
+    description,
+    timeout,
+    environment,
+    grants,
   }: {
+    readonly description: string;
+    readonly timeout: Duration;
     readonly environment: Readonly<Record<string, string>>;
     readonly grants: readonly PolicyStatement[];
-    readonly artifacts: Bucket;
-    readonly settings: FoundrySettings;
   },
-): LambdaFunction {
+): { readonly lambda: LambdaFunction; readonly role: Role } {
   const id = pascalCase(name);
   // Made here, not by Lambda at the first call: with a retention, and gone with the stack.
   const logGroup = new LogGroup(scope, `${id}Log`, {
@@ -118,9 +136,8 @@ function stepFunction(
       ...(grants.length > 0 ? { Grants: new PolicyDocument({ statements: [...grants] }) } : {}),
     },
   });
-  acknowledgeWildcards(role, artifacts, settings);
-  return new LambdaFunction(scope, id, {
-    description: `ami-foundry: the ${name} step`,
+  const lambda = new LambdaFunction(scope, id, {
+    description: `ami-foundry: ${description}`,
     // Lambda would not read the source map; who deployed has it in dist/.
     code: Code.fromAsset(fileURLToPath(new URL(`../dist/functions/${name}`, import.meta.url)), {
       exclude: ['*.map'],
@@ -129,9 +146,10 @@ function stepFunction(
     runtime: Runtime.NODEJS_24_X,
     architecture: Architecture.ARM_64,
     memorySize: MEMORY_MEGABYTES,
-    timeout: TIMEOUT,
+    timeout,
     environment: { ...environment },
     role,
     logGroup,
   });
+  return { lambda, role };
 }

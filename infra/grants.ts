@@ -1,8 +1,9 @@
 import { type CfnElement, Stack } from 'aws-cdk-lib';
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { FunctionName } from '../core/function-environment.ts';
+import type { StepName } from '../core/function-environment.ts';
 import { artifactKey, buildFileNames, tagKey } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
@@ -46,22 +47,11 @@ const taggedOnly: Conditions = {
 export function grantsOf(
   scope: Construct,
   { artifacts, payload, network, settings, instanceTypes }: GrantTargets,
-): Readonly<Record<FunctionName, readonly PolicyStatement[]>> {
-  const { partition, region, account } = Stack.of(scope);
-  const own = (type: string, id = '*') => `arn:${partition}:ec2:${region}:${account}:${type}/${id}`;
-  const instance = own('instance');
-  const volume = own('volume');
-  // Images and snapshots have no account in their ARNs: their owner may be another.
-  const image = `arn:${partition}:ec2:${region}::image/*`;
-  const snapshot = `arn:${partition}:ec2:${region}::snapshot/*`;
+): Readonly<Record<StepName, readonly PolicyStatement[]>> {
+  const { partition } = Stack.of(scope);
+  const { own, instance, volume, image, snapshot } = ec2Resources(scope);
   const subnets = network.subnetIds.map((id) => own('subnet', id));
 
-  // Describe calls of EC2 have no resource-level permissions.
-  const describe = (...nouns: string[]) =>
-    allow(
-      nouns.map((noun) => `ec2:Describe${noun}`),
-      '*',
-    );
   // Only in the very call that makes the resource.
   const tagOnCreation = (resources: string | string[], ...creations: string[]) =>
     allow('ec2:CreateTags', resources, { StringEquals: { 'ec2:CreateAction': creations } });
@@ -134,15 +124,56 @@ export function grantsOf(
       allow('ec2:RegisterImage', image, tagged),
       tagOnCreation(image, 'RegisterImage'),
     ],
-    'clean-up': [
-      describe('Images', 'Instances', 'Snapshots', 'Volumes'),
-      allow('ec2:TerminateInstances', instance, ours),
-      allow('ec2:DeleteVolume', volume, ours),
-      allow('ec2:DeregisterImage', image, ours),
-      allow('ec2:DeleteSnapshot', snapshot, ours),
-    ],
+    'clean-up': endings(scope),
   };
 }
+
+/** The reaper ends what any build made, and asks about its execution. */
+export function reaperGrants(scope: Construct, stateMachine: StateMachine): readonly PolicyStatement[] {
+  return [
+    ...endings(scope),
+    allow('states:DescribeExecution', executionsOf(stateMachine)),
+    allow('states:ListExecutions', stateMachine.stateMachineArn),
+  ];
+}
+
+/** Finding what builds made, and ending it. */
+function endings(scope: Construct): readonly PolicyStatement[] {
+  const { instance, volume, image, snapshot } = ec2Resources(scope);
+  return [
+    describe('Images', 'Instances', 'Snapshots', 'Volumes'),
+    allow('ec2:TerminateInstances', instance, ours),
+    allow('ec2:DeleteVolume', volume, ours),
+    allow('ec2:DeregisterImage', image, ours),
+    allow('ec2:DeleteSnapshot', snapshot, ours),
+  ];
+}
+
+/** Describe calls of EC2 have no resource-level permissions. */
+const describe = (...nouns: string[]) =>
+  allow(
+    nouns.map((noun) => `ec2:Describe${noun}`),
+    '*',
+  );
+
+/** ARNs of what EC2 gives ids to. */
+function ec2Resources(scope: Construct) {
+  const { partition, region, account } = Stack.of(scope);
+  const own = (type: string, id = '*') => `arn:${partition}:ec2:${region}:${account}:${type}/${id}`;
+  return {
+    own,
+    instance: own('instance'),
+    volume: own('volume'),
+    // Images and snapshots have no account in their ARNs: their owner may be another.
+    image: `arn:${partition}:ec2:${region}::image/*`,
+    snapshot: `arn:${partition}:ec2:${region}::snapshot/*`,
+  };
+}
+
+const executionsOf = (stateMachine: StateMachine): string => {
+  const { partition, region, account } = Stack.of(stateMachine);
+  return `arn:${partition}:states:${region}:${account}:execution:${stateMachine.stateMachineName}:*`;
+};
 
 /** One ARN per architecture. Public parameters belong to no account (Systems Manager User Guide, "Working with public parameters"). */
 function workerImageParameters(scope: Construct, name: string): string[] {
@@ -152,22 +183,17 @@ function workerImageParameters(scope: Construct, name: string): string[] {
   return [...new Set(names)].map((each) => `arn:${partition}:ssm:${region}:${owner}:parameter${each}`);
 }
 
-/** The wildcards of the table above, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
+/** The wildcards of the steps' grants, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
 export function acknowledgeWildcards(
   role: Role,
   artifacts: Bucket,
   { sourceBuckets = [] }: FoundrySettings,
 ): void {
-  const because = (resource: string, reason: string) =>
-    acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
-  because('*', 'Describe calls of EC2 have no resource-level permissions.');
-  const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
-  for (const type of ['instance', 'volume']) {
-    because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
-  }
-  because(`${ec2}:<AWS::AccountId>:network-interface/*`, 'Made by the launch, in the worker subnets only.');
-  because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
-  because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');
+  const because = acknowledgeEc2Wildcards(role);
+  because(
+    'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:network-interface/*',
+    'Made by the launch, in the worker subnets only.',
+  );
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
   for (const file of buildFileNames) {
     because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own.');
@@ -175,4 +201,27 @@ export function acknowledgeWildcards(
   for (const name of sourceBuckets) {
     because(`arn:<AWS::Partition>:s3:::${name}/*`, 'The deployment says that recipes may name this bucket.');
   }
+}
+
+/** The same for the reaper's. */
+export function acknowledgeReaperWildcards(role: Role, stateMachine: StateMachine): void {
+  const because = acknowledgeEc2Wildcards(role);
+  const id = Stack.of(role).getLogicalId(stateMachine.node.defaultChild as CfnElement);
+  because(
+    `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:<${id}.Name>:*`,
+    'Callers choose the names of executions; they are those of one state machine.',
+  );
+}
+
+function acknowledgeEc2Wildcards(role: Role) {
+  const because = (resource: string, reason: string) =>
+    acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
+  because('*', 'Describe calls of EC2 have no resource-level permissions.');
+  const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
+  for (const type of ['instance', 'volume']) {
+    because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
+  }
+  because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
+  because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');
+  return because;
 }

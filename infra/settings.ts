@@ -10,6 +10,8 @@ export interface FoundrySettings {
   readonly zones?: readonly string[];
   /** Buckets of this region that recipes may name by s3://; none when absent. */
   readonly sourceBuckets?: readonly string[];
+  /** The reaper only tells what it would end. */
+  readonly reaperDryRun: boolean;
 }
 
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
@@ -22,6 +24,7 @@ const shapes = {
   vpcId: /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/,
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
+  reaperDryRun: /^(yes|no)$/,
   sourceBuckets: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])*$/,
 } as const;
 
@@ -43,6 +46,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const subnetIds = read('subnetIds')?.split(',');
   const zones = read('zones')?.split(',');
   const sourceBuckets = read('sourceBuckets')?.split(',');
+  const reaperDryRun = read('reaperDryRun') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
   }
@@ -53,6 +57,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     throw new Error(`the CDK context is not right:\n${wrong.map((w) => `- ${w}`).join('\n')}`);
   return {
     workerImageParameter,
+    reaperDryRun,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),

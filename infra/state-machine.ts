@@ -5,17 +5,13 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { FunctionName } from '../core/function-environment.ts';
-import { pascalCase } from '../core/function-environment.ts';
+import { pascalCase, type StepName } from '../core/function-environment.ts';
 import { acknowledge } from './acknowledge.ts';
 
 const definition = fileURLToPath(new URL('../statemachines/build-image.asl.json', import.meta.url));
 
 /** The state machine, from the very file that the local cloud runs; its holes are filled with the functions' ARNs. */
-export function buildImage(
-  scope: Construct,
-  functions: Readonly<Record<FunctionName, IFunction>>,
-): StateMachine {
+export function buildImage(scope: Construct, functions: Readonly<Record<StepName, IFunction>>): StateMachine {
   const stateMachine = new StateMachine(scope, 'BuildImage', {
     stateMachineType: StateMachineType.STANDARD,
     definitionBody: DefinitionBody.fromFile(definition),

@@ -46,4 +46,24 @@ describe('the environment of a function', () => {
     expect(error.name).toBe('ConfigurationError');
     expect(error.message).toContain(variable);
   });
+
+  test('of the reaper: a number, a yes or no, and a state machine of any partition', () => {
+    const reaper = {
+      STATE_MACHINE_ARN: 'arn:aws-cn:states:cn-north-1:123456789012:stateMachine:build-image',
+      GRACE_SECONDS: '600',
+      DRY_RUN: 'yes',
+    };
+    expect(readEnvironment('reaper', reaper)).toEqual({ ...reaper, GRACE_SECONDS: 600, DRY_RUN: true });
+    for (const wrong of [
+      { DRY_RUN: '' },
+      { DRY_RUN: 'true' },
+      { GRACE_SECONDS: '' },
+      { GRACE_SECONDS: '-1' },
+      { STATE_MACHINE_ARN: 'arn:aws:states:eu-west-1:123456789012:execution:build-image:x' },
+    ]) {
+      expect(caught(() => readEnvironment('reaper', { ...reaper, ...wrong })).message).toContain(
+        Object.keys(wrong)[0],
+      );
+    }
+  });
 });

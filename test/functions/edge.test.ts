@@ -23,6 +23,7 @@ beforeEach(() => {
 
 // The logger takes its stream when it is made.
 const { stepHandler } = await import('../../functions/edge/step.ts');
+const { eventHandler, log } = await import('../../functions/edge/event.ts');
 
 const declaration = {
   name: 'example',
@@ -169,6 +170,33 @@ describe('the handler of a step', () => {
   });
 });
 
+describe('the handler of an event', () => {
+  const event = { name: 'example', input: z.object({ build: z.string() }) };
+
+  test('hands on what it was told, gives the answer, and writes lines as they are', async () => {
+    const handler = eventHandler(event, async ({ build }) => {
+      log('done', { build, count: 2 });
+      return build;
+    });
+    expect(await handler({ build: 'demo', more: 'recipe' }, context)).toBe('demo');
+    expect(lines()).toEqual([expect.objectContaining({ message: 'done', build: 'demo', count: 2 })]);
+  });
+
+  test('logs a failure with its code, and lets it pass', async () => {
+    const thrown = new FactoryError('LeftoversRemain', { message: 'i-1', remedy: 'r' });
+    const handler = eventHandler(event, async () => {
+      throw thrown;
+    });
+    expect(await failure(handler({ build: 'demo' }, context))).toBe(thrown);
+    expect((await failure(handler({ recipe: 'secret' }, context))).name).toBe('InvalidState');
+    expect(lines()).toEqual([
+      expect.objectContaining({ level: 'ERROR', function: 'example', code: 'LeftoversRemain' }),
+      expect.objectContaining({ level: 'ERROR', function: 'example', code: 'InvalidState' }),
+    ]);
+    expect(written.join('')).not.toContain('secret');
+  });
+});
+
 describe('the functions as they are shipped', () => {
   const environment = {
     AWS_REGION: 'eu-central-1',
@@ -187,6 +215,9 @@ describe('the functions as they are shipped', () => {
     PAYLOAD_BUCKET: 'payloads',
     PAYLOAD_KEY: 'payload',
     PAYLOAD_SHA256: '4'.repeat(64),
+    STATE_MACHINE_ARN: 'arn:aws:states:eu-central-1:123456789012:stateMachine:build-image',
+    GRACE_SECONDS: '600',
+    DRY_RUN: 'no',
   };
   beforeAll(() => {
     for (const [key, value] of Object.entries(environment)) vi.stubEnv(key, value);
@@ -202,6 +233,7 @@ describe('the functions as they are shipped', () => {
     snapshot: () => import('../../functions/steps/snapshot.lambda.ts'),
     register: () => import('../../functions/steps/register.lambda.ts'),
     'clean-up': () => import('../../functions/steps/clean-up.lambda.ts'),
+    reaper: () => import('../../functions/events/reaper.lambda.ts'),
   };
 
   test.each<[keyof typeof shipped, object, string[]]>([
@@ -219,6 +251,9 @@ describe('the functions as they are shipped', () => {
       ['snapshot.snapshotId'],
     ],
     ['clean-up', { input: {}, options: {} }, ['outcome']],
+    // A wildcard would be every build's.
+    ['reaper', { build: 'demo-*' }, ['build']],
+    ['reaper', { build: '' }, ['build']],
   ])('%s refuses a bad payload before it asks AWS anything', async (name, payload, fields) => {
     const { handler } = await shipped[name]();
     const error = await failure(handler({ execution, ...payload }, context));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import jsonata from 'jsonata';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { functionEnvironment } from '../../core/function-environment.ts';
+import { eventFunctions, functionEnvironment } from '../../core/function-environment.ts';
 import { stepHandler } from '../../functions/edge/step.ts';
 import { attach, attachStep } from '../../functions/steps/attach.ts';
 import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
@@ -192,7 +192,7 @@ const delivered = { instances: 0, volumes: 0, snapshots: 1, images: 1 };
 describe('the file', () => {
   test('calls the seven functions there are, and no other', () => {
     const called = new Set([...file.matchAll(/\$\{(\w+)FunctionArn\}/g)].map(([, name = '']) => kebab(name)));
-    expect(called).toEqual(new Set(Object.keys(functionEnvironment)));
+    expect(new Set([...called, ...eventFunctions])).toEqual(new Set(Object.keys(functionEnvironment)));
   });
 
   test('names every Task after its function', () => {

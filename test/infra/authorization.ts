@@ -73,8 +73,13 @@ const targets: Record<string, (input: any) => Target[]> = {
   DeregisterImage: (input) => [['image', input.ImageId, ownTag]],
 };
 
-/** The questions of a call to EC2, those of tagging on creation included. */
-export function questions({ operation, input }: Call): Question[] {
+/** The questions of a call to EC2 or Step Functions, those of tagging on creation included. */
+export function questions({ service, operation, input }: Call): Question[] {
+  // Service Authorization Reference, "Actions defined by AWS Step Functions": one resource each.
+  if (service === 'states') {
+    const resource = input.executionArn ?? input.stateMachineArn;
+    return [{ action: `states:${operation}`, resource, context: {} }];
+  }
   if (operation.startsWith('Describe')) return [{ action: `ec2:${operation}`, resource: 'any', context: {} }];
   const ask = targets[operation];
   if (ask === undefined) throw new Error(`no authorization model of ${operation}`);

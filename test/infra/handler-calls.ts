@@ -1,19 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { SFNClient } from '@aws-sdk/client-sfn';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import type { HandlerExecutionContext } from '@smithy/types';
 import { vi } from 'vitest';
 import { s3Artifacts, s3Sources } from '../../adapters/aws/artifacts.ts';
+import { sfnExecutions } from '../../adapters/aws/executions.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Network } from '../../adapters/aws/network.ts';
 import { ssmParameters } from '../../adapters/aws/parameters.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
-import type { FunctionName } from '../../core/function-environment.ts';
+import { eventFunctions, type FunctionName } from '../../core/function-environment.ts';
 import { buildTags } from '../../core/names.ts';
 import type {
   Artifacts,
+  Executions,
   Images,
   Instances,
   Network,
@@ -25,7 +28,7 @@ import type {
 
 /** A request to a service: the operation and what was sent. */
 export interface Call {
-  readonly service: 'ec2' | 'ssm' | 's3';
+  readonly service: 'ec2' | 'ssm' | 's3' | 'states';
   readonly operation: string;
   // biome-ignore lint/suspicious/noExplicitAny: inputs of two dozen operations.
   readonly input: any;
@@ -37,6 +40,7 @@ export interface Setting {
   readonly securityGroupId: string;
   readonly instanceType: string;
   readonly parameter: string;
+  readonly stateMachineArn: string;
 }
 
 type Samples<Port> = {
@@ -70,6 +74,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       describe: [image],
       findByName: ['demo'],
       findByBuild: ['demo'],
+      findOfAnyBuild: [],
       launchable: [image],
       deregister: [image],
     } satisfies Samples<Images>,
@@ -87,6 +92,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       ],
       describe: [instance],
       findByBuild: ['demo'],
+      findOfAnyBuild: [],
       console: [instance],
       terminate: [[instance]],
     } satisfies Samples<Instances>,
@@ -95,16 +101,19 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       create: [volume, 'demo', { ...buildTags('demo', 'snapshot'), team: 'of the recipe' }],
       describe: [snapshot],
       findByBuild: ['demo'],
+      findOfAnyBuild: [],
       delete: [snapshot],
     } satisfies Samples<Snapshots>,
     ec2Volumes: {
       create: [{ clientToken: 'token', zone: 'eu-west-1a', sizeGiB: 10, tags: buildTags('demo', 'target') }],
       describe: [volume],
       findByBuild: ['demo'],
+      findOfAnyBuild: [],
       attach: [volume, instance, '/dev/sdf'],
       detach: [volume],
       delete: [volume],
     } satisfies Samples<Volumes>,
+    sfnExecutions: { describe: ['demo'], outputsSince: [0] } satisfies Samples<Executions>,
     ssmParameters: { get: [parameter] } satisfies Samples<Ssm>,
     s3Artifacts: {
       put: ['builds/demo/object', 'text', 'text/plain'],
@@ -151,14 +160,15 @@ function methodsCalled(name: string, scope: readonly string[], all: readonly str
  * name, the step and the files of core/ in its bundle (dist/metafile.json) say which methods are called under that name.
  */
 export function methodsOf(name: FunctionName): { factory: Factory; method: string }[] {
-  const lambda = source(`functions/steps/${name}.lambda.ts`);
-  const wiring = [...lambda.matchAll(/\b(\w+): ((?:ec2|ssm|s3)[A-Z]\w+)\(/g)].map(
+  const folder = eventFunctions.some((each) => each === name) ? 'events' : 'steps';
+  const lambda = source(`functions/${folder}/${name}.lambda.ts`);
+  const wiring = [...lambda.matchAll(/\b(\w+): ((?:ec2|sfn|ssm|s3)[A-Z]\w+)\(/g)].map(
     ([, port = '', factory = '']) => ({ port, factory: factory as Factory }),
   );
   const { outputs } = JSON.parse(source('dist/metafile.json'));
   const inputs: string[] = Object.keys(outputs[`dist/functions/${name}/index.mjs`].inputs);
   const all = declarations(
-    inputs.filter((path) => /^(core\/|functions\/steps\/(?!.*\.lambda))/.test(path)).map(source),
+    inputs.filter((path) => /^(core\/|functions\/(steps|events)\/(?!.*\.lambda))/.test(path)).map(source),
   );
   return wiring.flatMap(({ port, factory }) => {
     const methods = methodsCalled(port, all, all);
@@ -167,20 +177,28 @@ export function methodsOf(name: FunctionName): { factory: Factory; method: strin
   });
 }
 
-/** The requests that one method of an adapter makes: it is run against clients that answer nothing. */
+/** The requests that one method of an adapter makes: it is run against clients that answer next to nothing. */
 export async function callsOf(factory: Factory, method: string, setting: Setting): Promise<Call[]> {
   const calls: Call[] = [];
   const client = { region: 'eu-west-1', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } };
   const ec2 = new EC2Client(client);
+  const sfn = new SFNClient(client);
   const ssm = new SSMClient(client);
+  // What an adapter must read before it asks on.
+  const answers: Record<string, object> = {
+    ListExecutionsCommand: {
+      executions: [{ executionArn: `${setting.stateMachineArn.replace(':stateMachine:', ':execution:')}:x` }],
+    },
+  };
   const record =
     (service: Call['service']) =>
     (_next: unknown, { commandName }: HandlerExecutionContext) =>
     async ({ input }: { input: unknown }) => {
       calls.push({ service, operation: String(commandName).replace(/Command$/, ''), input });
-      return { output: { $metadata: {} } as never, response: {} };
+      return { output: { $metadata: {}, ...answers[String(commandName)] } as never, response: {} };
     };
   ec2.middlewareStack.add(record('ec2'), { step: 'initialize', priority: 'high' });
+  sfn.middlewareStack.add(record('states'), { step: 'initialize', priority: 'high' });
   ssm.middlewareStack.add(record('ssm'), { step: 'initialize', priority: 'high' });
   vi.stubGlobal('fetch', async (request: Request) => {
     calls.push({
@@ -196,6 +214,7 @@ export async function callsOf(factory: Factory, method: string, setting: Setting
     ec2Network: ec2Network(ec2),
     ec2Snapshots: ec2Snapshots(ec2),
     ec2Volumes: ec2Volumes(ec2),
+    sfnExecutions: sfnExecutions(sfn, setting.stateMachineArn),
     ssmParameters: ssmParameters(ssm),
     s3Artifacts: s3Artifacts({ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' }, 'artifacts'),
     s3Sources: s3Sources({ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' }),

@@ -32,6 +32,7 @@ beforeAll(async () => {
     parameter: stack
       .function('plan')
       .Properties.Environment.Variables.WORKER_IMAGE_PARAMETER.replaceAll('{architecture}', 'arm64'),
+    stateMachineArn: stack.function('reaper').Properties.Environment.Variables.STATE_MACHINE_ARN,
   };
   for (const name of functionNames) {
     granted.set(
@@ -63,8 +64,9 @@ describe.each(functionNames)('the %s function', (name) => {
     expect(missing).toEqual([]);
   });
 
-  it('is allowed every question that EC2 asks about those calls', () => {
-    const refused = ec2CallsOf(name)
+  it('is allowed every question that EC2 and Step Functions ask about those calls', () => {
+    const refused = callsOf(name)
+      .filter(({ service }) => ['ec2', 'states'].includes(service))
       .flatMap(questions)
       .filter((question) => !allowed(grantsOf(name), question));
     expect(refused).toEqual([]);
@@ -86,7 +88,7 @@ describe.each(functionNames)('the %s function', (name) => {
   });
 });
 
-describe.each<FunctionName>(['launch', 'attach', 'wait', 'snapshot', 'register', 'clean-up'])(
+describe.each<FunctionName>(['launch', 'attach', 'wait', 'snapshot', 'register', 'clean-up', 'reaper'])(
   'the %s function',
   (name) => {
     it('may not touch what the factory did not make', () => {
@@ -263,5 +265,20 @@ it('objects are reached by the names that the steps give them', () => {
     snapshot: [],
     register: [],
     'clean-up': [],
+    reaper: [],
   });
+});
+
+it('the reaper may ask about the executions of its own state machine only', () => {
+  const asked = callsOf('reaper').filter(({ service }) => service === 'states');
+  expect(new Set(asked.map(({ operation }) => operation))).toEqual(
+    new Set(['DescribeExecution', 'ListExecutions']),
+  );
+  const others = asked
+    .flatMap(questions)
+    .map((question) => ({
+      ...question,
+      resource: question.resource.replace(/BuildImage\w+\.Name/, 'other'),
+    }));
+  expect(others.filter((question) => allowed(grantsOf('reaper'), question))).toEqual([]);
 });

@@ -39,7 +39,7 @@ describe.each(functionNames)('the %s function', (name) => {
     expect(stack.function(name).Properties).toMatchObject({
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
-      Timeout: 60,
+      Timeout: name === 'reaper' ? 300 : 60,
       MemorySize: 256,
     }));
 
@@ -179,6 +179,7 @@ describe('settings', () => {
   it('are all optional', () =>
     expect(read({})()).toEqual({
       workerImageParameter: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
+      reaperDryRun: false,
     }));
   it('are refused all at once', () =>
     expect(read({ vpcId: 'mine', workerImageOwner: 12, zones: 'a' })).toThrow(
@@ -196,5 +197,6 @@ describe('settings', () => {
       /zones is for the network/,
     ],
     [{ workerImageParameter: 'no-slash' }, /workerImageParameter is "no-slash"/],
+    [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
   ])('%j is refused', (context, reason) => expect(read(context)).toThrow(reason));
 });

@@ -2,9 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import validate from 'asl-validator';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { FunctionName } from '../../core/function-environment.ts';
-import { pascalCase } from '../../core/function-environment.ts';
-import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
+import { eventFunctions, pascalCase, type StepName } from '../../core/function-environment.ts';
+import { functionNames, type Synthesized, stepNames, synthesize } from './synthesized.ts';
 
 const root = new URL('../../', import.meta.url);
 const text = readFileSync(new URL('statemachines/build-image.asl.json', root), 'utf8');
@@ -25,9 +24,11 @@ interface Rule {
 const read = () => JSON.parse(text) as { States: Record<string, State> };
 const states = Object.entries(read().States);
 const tasks = states.filter(([, { Type }]) => Type === 'Task');
-const steps = readdirSync(new URL('functions/steps/', root))
-  .filter((file) => file.endsWith('.lambda.ts'))
-  .map((file) => file.replace('.lambda.ts', '') as FunctionName);
+const lambdasIn = (folder: string) =>
+  readdirSync(new URL(`functions/${folder}/`, root))
+    .filter((file) => file.endsWith('.lambda.ts'))
+    .map((file) => file.replace('.lambda.ts', ''));
+const steps = lambdasIn('steps') as StepName[];
 const hole = (step: string) => `${pascalCase(step)}FunctionArn`;
 const holes = new Set([...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => name));
 
@@ -37,8 +38,10 @@ beforeAll(() => {
 });
 
 describe('state, step and substitution', () => {
-  it('there is a function for each step file and no other', () =>
-    expect([...steps].sort()).toEqual([...functionNames].sort()));
+  it('there is a function for each file and no other', () => {
+    expect([...steps].sort()).toEqual([...stepNames].sort());
+    expect(lambdasIn('events').sort()).toEqual([...eventFunctions].sort());
+  });
 
   it.each(steps)('%s is used by a state', (step) =>
     expect(tasks.filter(([, { Arguments }]) => Arguments.FunctionName === `\${${hole(step)}}`)).not.toEqual(
@@ -83,11 +86,13 @@ describe('the state machine', () => {
     const { DefinitionSubstitutions, RoleArn } = stack.only('AWS::StepFunctions::StateMachine').Properties;
     const invokable = stack
       .allStatements()
-      .filter(({ Action }) => Action.includes('lambda:InvokeFunction'))
+      .filter(
+        ({ Action, within }) =>
+          Action.includes('lambda:InvokeFunction') && stack.resources[within]?.Type === 'AWS::IAM::Policy',
+      )
       .flatMap(({ Resource }) => Resource);
     expect(new Set(invokable)).toEqual(new Set(Object.values(DefinitionSubstitutions)));
-    const [policy] = Object.values(stack.ofType('AWS::IAM::Policy'));
-    expect(policy?.Properties.Roles).toEqual([RoleArn]);
+    expect(stack.only('AWS::IAM::Policy').Properties.Roles).toEqual([RoleArn]);
   });
 
   it('logs failures without inputs, in a group that ends', () => {
@@ -104,7 +109,7 @@ describe('the state machine', () => {
   });
 
   it('waits longer for a function than the function may run', () => {
-    const timeouts = functionNames.map((name) => stack.function(name).Properties.Timeout);
+    const timeouts = stepNames.map((name) => stack.function(name).Properties.Timeout);
     for (const [name, { TimeoutSeconds }] of tasks) {
       expect(TimeoutSeconds, name).toBeGreaterThan(Math.max(...timeouts));
     }

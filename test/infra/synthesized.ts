@@ -1,11 +1,20 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FunctionName, functionEnvironment, pascalCase } from '../../core/function-environment.ts';
+import {
+  eventFunctions,
+  type FunctionName,
+  functionEnvironment,
+  pascalCase,
+  type StepName,
+} from '../../core/function-environment.ts';
 import { foundryApp } from '../../infra/foundry-app.ts';
 import type { FoundryStack } from '../../infra/foundry-stack.ts';
 
 export const functionNames = Object.keys(functionEnvironment) as FunctionName[];
+export const stepNames = functionNames.filter(
+  (name): name is StepName => !eventFunctions.some((each) => each === name),
+);
 
 export interface Resource {
   readonly Type: string;
@@ -126,6 +135,9 @@ function reference(name: string, resources: Record<string, Resource>): string {
   if (type === 'AWS::EC2::Subnet') return `subnet-${name}`;
   if (type === 'AWS::S3::Bucket') return name.toLowerCase();
   if (type === 'AWS::IAM::Role') return arn(name);
+  if (type === 'AWS::StepFunctions::StateMachine') {
+    return `arn:aws:states:eu-west-1:111122223333:stateMachine:${attribute(name, 'Name')}`;
+  }
   return name;
 }
 

@@ -1,0 +1,202 @@
+import * as z from 'zod/mini';
+import type { Clock } from '../../core/clock.ts';
+import { FactoryError } from '../../core/errors.ts';
+import { deliveredBy, EXECUTION_MEMORY, judge, type ThingKind } from '../../core/leftovers.ts';
+import type { BuildExecution, Executions, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { endThing, type TaggedThing, taggedThings } from '../../core/tagged-things.ts';
+
+/** From the schedule: nothing, and all builds are looked at. From the end of an execution: its name, which has no wildcards. */
+export const reaperEvent = {
+  name: 'reaper',
+  input: z.object({ build: z.optional(z.string().check(z.regex(/^[^*?]{1,80}$/))) }),
+};
+
+interface ReaperDependencies {
+  readonly instances: Instances;
+  readonly volumes: Volumes;
+  readonly snapshots: Snapshots;
+  readonly images: Images;
+  readonly executions: Executions;
+  readonly clock: Clock;
+  readonly pause: (milliseconds: number) => Promise<unknown>;
+  /** Writes one structured line. */
+  readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+  readonly settings: { readonly GRACE_SECONDS: number; readonly DRY_RUN: boolean };
+}
+
+export interface ReaperSummary {
+  readonly dryRun: boolean;
+  /** What was ended, or would be. */
+  readonly reaped: Readonly<Record<ThingKind, number>>;
+  /** What stays: it was delivered, is in use or too young, or its execution runs. */
+  readonly kept: number;
+  /** What was still on its way out at the end. */
+  readonly ending: number;
+  /** What stays because nobody could tell, or AWS refused. */
+  readonly uncertain: number;
+}
+
+/** Instances end within a minute or two; what takes longer is the next run's. */
+const PATIENCE_MILLISECONDS = 150_000;
+const PAUSE_MILLISECONDS = 3_000;
+
+/** A refusal may be EC2's word for what has just changed; at the third look it is meant. */
+const REFUSED_LOOKS = 3;
+
+/** What one look at the account came to. */
+interface Look {
+  kept: number;
+  /** Ids of what is on its way out. */
+  readonly ending: Set<string>;
+  /** Errors by the id of what they are about. */
+  readonly refused: Map<string, unknown>;
+  /** Reasons by id or build. */
+  readonly doubts: Map<string, string>;
+}
+
+/**
+ * Ends what builds left behind: everything that carries a build's tag and whose execution does not run any more, but for what
+ * was delivered. The pipeline's CleanUp does it for a build that gets as far as that, this for all others; so the two share
+ * nothing but the tag. What is not certain stays, and is told by `LeftoversRemain`.
+ */
+export const reaper = (account: ReaperDependencies) => {
+  const { executions, clock, pause, log, settings } = account;
+  const { DRY_RUN: dryRun } = settings;
+  const end = endThing(account);
+
+  /** Another build may have found the image of one that ended badly, and delivered it. */
+  async function adopted({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> {
+    if (kind !== 'image') return false;
+    const outputs = await executions.outputsSince(startedAt);
+    return outputs.some((output) => deliveredBy(output)?.includes(id));
+  }
+
+  /** What of a build may go. */
+  async function leftovers(
+    things: readonly TaggedThing[],
+    execution: BuildExecution,
+    grace: number,
+    look: Look,
+  ): Promise<TaggedThing[]> {
+    const now = clock.now();
+    const succeeded = execution.status === 'ended' && execution.outcome === 'SUCCEEDED';
+    const needed = new Set(succeeded ? deliveredBy(execution.output) : []);
+    const found: TaggedThing[] = [];
+    for (const thing of things) {
+      const verdict = judge(thing, { execution, now, grace, needed });
+      if (verdict.goes && !(await adopted(thing))) {
+        found.push(thing);
+        continue;
+      }
+      look.kept++;
+      if (thing.rootSnapshotId !== undefined) needed.add(thing.rootSnapshotId);
+      if (!verdict.goes && verdict.doubt) look.doubts.set(thing.id, verdict.because);
+    }
+    return found;
+  }
+
+  /** Ends one leftover if its time has come; `reaped` has those that were ended before, which EC2 may show for a while. */
+  async function reap(
+    thing: TaggedThing,
+    execution: BuildExecution,
+    look: Look,
+    reaped: Map<string, ThingKind>,
+  ): Promise<void> {
+    const { kind, id, state, startedAt = 0, build, holders } = thing;
+    const held = state === 'in-use';
+    if (held && !holders.some((holder) => look.ending.has(holder) || reaped.has(holder))) {
+      // Somebody attached it to a machine of theirs.
+      look.kept++;
+      return;
+    }
+    if (kind === 'instance' || held || state === 'creating') look.ending.add(id);
+    const later = state === 'shutting-down' || state === 'creating' || (held && !dryRun);
+    if (later || reaped.has(id)) return;
+    if (!dryRun) {
+      try {
+        await end(thing);
+      } catch (error) {
+        look.ending.delete(id);
+        look.refused.set(id, error);
+        return;
+      }
+    }
+    reaped.set(id, kind);
+    log(dryRun ? 'would reap' : 'reaped', {
+      build,
+      execution: execution.status === 'ended' ? execution.outcome : execution.status,
+      kind,
+      id,
+      madeAt: new Date(startedAt).toISOString(),
+    });
+  }
+
+  return async ({ build }: z.output<typeof reaperEvent.input>): Promise<ReaperSummary> => {
+    const started = clock.now();
+    // After its end nothing of an execution is young; the schedule does not know how long ago that was.
+    const grace = build === undefined ? settings.GRACE_SECONDS * 1000 : 0;
+    const reaped = new Map<string, ThingKind>();
+
+    async function lookAround(): Promise<Look> {
+      const look: Look = { kept: 0, ending: new Set(), refused: new Map(), doubts: new Map() };
+      const all = await taggedThings(account, build);
+      for (const [name, things] of Map.groupBy(all, (thing) => thing.build)) {
+        try {
+          const asked = things.some((thing) => mayEverGo(thing, clock.now()));
+          const execution = asked ? await executions.describe(name) : undefined;
+          // What is unknown at an event is so for a moment, or for ever: the schedule sees which.
+          if (execution === undefined || (execution.status === 'unknown' && build !== undefined)) {
+            look.kept += things.length;
+            continue;
+          }
+          for (const thing of await leftovers(things, execution, grace, look)) {
+            await reap(thing, execution, look, reaped);
+          }
+        } catch (error) {
+          look.doubts.set(name, told(error));
+        }
+      }
+      return look;
+    }
+
+    let look = await lookAround();
+    for (let refusals = 1; !dryRun && clock.now() - started < PATIENCE_MILLISECONDS; ) {
+      if (look.ending.size === 0 && (look.refused.size === 0 || refusals >= REFUSED_LOOKS)) break;
+      await pause(PAUSE_MILLISECONDS);
+      look = await lookAround();
+      if (look.refused.size > 0) refusals++;
+    }
+
+    // A snapshot from which somebody registered an image of their own is theirs.
+    const refused = [...look.refused].filter(([, error]) => nameOf(error) !== 'InvalidSnapshot.InUse');
+    const remaining = [...look.doubts, ...refused.map(([id, error]) => [id, told(error)] as const)];
+    const count = (kind: ThingKind) => [...reaped.values()].filter((each) => each === kind).length;
+    const summary: ReaperSummary = {
+      dryRun,
+      reaped: {
+        instance: count('instance'),
+        volume: count('volume'),
+        image: count('image'),
+        snapshot: count('snapshot'),
+      },
+      kept: look.kept + look.refused.size - refused.length,
+      ending: dryRun ? 0 : look.ending.size,
+      uncertain: remaining.length,
+    };
+    log('reaper done', { build, ...summary });
+    if (remaining.length === 0) return summary;
+    const lines = remaining.map(([what, why]) => `- ${what}: ${why}`);
+    throw new FactoryError('LeftoversRemain', {
+      message: `what may be left over stays, because it is not certain or AWS refused:\n${lines.join('\n')}`,
+      remedy: 'nothing, if the next run succeeds; else see to the permissions, or end by hand what is named.',
+    });
+  };
+};
+
+/** Whether Step Functions is worth asking: what it may have forgotten stays in any case. */
+const mayEverGo = ({ kind, startedAt = 0 }: TaggedThing, now: number): boolean =>
+  kind === 'instance' || kind === 'volume' || now - startedAt < EXECUTION_MEMORY;
+
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'Error');
+const told = (error: unknown): string =>
+  `${nameOf(error)}: ${error instanceof Error ? error.message : String(error)}`;

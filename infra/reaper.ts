@@ -1,0 +1,82 @@
+import { Duration } from 'aws-cdk-lib';
+import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { EnvironmentOf } from '../core/function-environment.ts';
+import { factoryFunction } from './functions.ts';
+import { acknowledgeReaperWildcards, reaperGrants } from './grants.ts';
+import type { FoundrySettings } from './settings.ts';
+
+/** What a worker that nobody watches may cost: a quarter of an hour of it. */
+const EVERY_MINUTES = 15;
+
+/**
+ * The function of a step goes on for up to a minute when its execution is stopped, and what Step Functions says of an execution
+ * that has just begun or ended is eventually consistent (DescribeExecution): ten minutes are both, many times over.
+ */
+const GRACE_SECONDS = 600;
+
+/** It waits two and a half minutes for instances to end, and for throttled answers beside that. */
+const TIMEOUT = Duration.minutes(5);
+
+/** A build that ended in another way than by its own CleanUp. FAILED went through CleanUpAfterFailure, which may have failed itself. */
+const badEnds = ['ABORTED', 'FAILED', 'TIMED_OUT'];
+
+/** The reaper: at once for a build that ended badly, and every quarter of an hour for whatever any build left. */
+export function reaper(
+  scope: Construct,
+  { stateMachine, settings }: { readonly stateMachine: StateMachine; readonly settings: FoundrySettings },
+): void {
+  const environment: EnvironmentOf<'reaper'> = {
+    STATE_MACHINE_ARN: stateMachine.stateMachineArn,
+    GRACE_SECONDS: String(GRACE_SECONDS),
+    DRY_RUN: settings.reaperDryRun ? 'yes' : 'no',
+  };
+  const { lambda, role } = factoryFunction(scope, 'reaper', {
+    description: 'ends what builds left behind',
+    timeout: TIMEOUT,
+    environment,
+    grants: reaperGrants(scope, stateMachine),
+  });
+  acknowledgeReaperWildcards(role, stateMachine);
+
+  new Rule(scope, 'ReaperRule', {
+    description: 'ami-foundry: a build that ended badly is cleaned up at once',
+    eventPattern: {
+      source: ['aws.states'],
+      detailType: ['Step Functions Execution Status Change'],
+      detail: { stateMachineArn: [stateMachine.stateMachineArn], status: badEnds },
+    },
+    // The name and nothing else: the event has the recipe in it.
+    targets: [
+      new LambdaFunction(lambda, {
+        event: RuleTargetInput.fromObject({ build: EventField.fromPath('$.detail.name') }),
+      }),
+    ],
+  });
+
+  new CfnSchedule(scope, 'ReaperSchedule', {
+    description: 'ami-foundry: what any build left behind',
+    scheduleExpression: `rate(${EVERY_MINUTES} minutes)`,
+    flexibleTimeWindow: { mode: 'OFF' },
+    target: {
+      arn: lambda.functionArn,
+      input: '{}',
+      roleArn: new Role(scope, 'ReaperScheduleRole', {
+        assumedBy: new ServicePrincipal('scheduler.amazonaws.com'),
+        inlinePolicies: {
+          Invoke: new PolicyDocument({
+            statements: [
+              new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [lambda.functionArn] }),
+            ],
+          }),
+        },
+      }).roleArn,
+      // The next run does what this one would have.
+      retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: EVERY_MINUTES * 60 },
+    },
+  });
+}

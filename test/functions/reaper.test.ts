@@ -1,0 +1,391 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { buildTags } from '../../core/names.ts';
+import type { BuildExecution } from '../../core/ports.ts';
+import { reaper } from '../../functions/events/reaper.ts';
+import { cleanUp } from '../../functions/steps/clean-up.ts';
+import { account, BUILD, execution, imageSpec, launched, WORKER_IMAGE } from './builds.ts';
+import { awsError, type FakeAccount } from './fake-account.ts';
+
+const MINUTE = 60_000;
+const started = Date.parse(execution.startTime);
+const aborted: BuildExecution = {
+  status: 'ended',
+  outcome: 'ABORTED',
+  startedAt: started,
+  output: undefined,
+};
+
+let lines: { message: string; [field: string]: unknown }[];
+beforeEach(() => {
+  lines = [];
+});
+
+/** A reaper on the account; time goes by as it waits. */
+const reap = (
+  fake: FakeAccount,
+  event: { build?: string } = {},
+  settings: { GRACE_SECONDS?: number; DRY_RUN?: boolean } = {},
+) =>
+  reaper({
+    instances: fake.instances,
+    volumes: fake.volumes,
+    snapshots: fake.snapshots,
+    images: fake.images,
+    executions: fake.executions,
+    clock: fake.clock,
+    pause: async (milliseconds) => {
+      fake.time += milliseconds;
+      fake.settle();
+    },
+    log: (message, fields) => lines.push({ message, ...fields }),
+    settings: { GRACE_SECONDS: 600, DRY_RUN: false, ...settings },
+  })(event);
+
+/** All that a build may leave: worker with its root, target attached, snapshot, image; an hour ago. */
+async function everything(build = BUILD) {
+  const { fake, worker } = await launched(build);
+  await fake.volumes.attach(worker.volumeId, worker.instanceId, '/dev/sdf');
+  const { snapshotId } = await fake.snapshots.create(worker.volumeId, 'demo', buildTags(build, 'snapshot'));
+  fake.settle();
+  const { imageId } = fake.holdImage(imageSpec(snapshotId, buildTags(build, 'image')));
+  fake.settle();
+  fake.time += 60 * MINUTE;
+  return { fake, worker, snapshotId, imageId };
+}
+
+const left = (fake: FakeAccount): string[] => [
+  ...[...fake.heldInstances.values()]
+    .filter(({ state }) => state !== 'terminated')
+    .map(({ instanceId }) => instanceId),
+  ...fake.heldVolumes.keys(),
+  ...fake.heldSnapshots.keys(),
+  ...fake.heldImages.keys(),
+];
+const delivered = (imageId: string, snapshotId: string, endedAt = started + 30 * MINUTE) =>
+  ({
+    status: 'ended',
+    outcome: 'SUCCEEDED',
+    startedAt: started,
+    endedAt,
+    output: JSON.stringify({ imageId, snapshotId }),
+  }) as const;
+
+describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
+  test.each(['ABORTED', 'FAILED', 'TIMED_OUT'] as const)(
+    'a build that %s leaves nothing, and each thing is told once',
+    async (outcome) => {
+      const { fake, worker, snapshotId, imageId } = await everything();
+      fake.heldExecutions.set(BUILD, { ...aborted, outcome } as BuildExecution);
+      expect(await reap(fake, event)).toEqual({
+        dryRun: false,
+        reaped: { instance: 1, volume: 1, image: 1, snapshot: 1 },
+        kept: 0,
+        ending: 0,
+        uncertain: 0,
+      });
+      fake.settle();
+      expect(left(fake)).toEqual([]);
+      const told = (kind: string, id: string) => ({
+        message: 'reaped',
+        build: BUILD,
+        execution: outcome,
+        kind,
+        id,
+        madeAt: execution.startTime,
+      });
+      expect(lines.slice(0, -1)).toEqual([
+        told('instance', worker.instanceId),
+        told('image', imageId),
+        told('snapshot', snapshotId),
+        told('volume', worker.volumeId),
+      ]);
+      expect(lines.at(-1)).toMatchObject({ message: 'reaper done', uncertain: 0, kept: 0 });
+    },
+  );
+
+  test('it comes twice: the second finds nothing', async () => {
+    const { fake } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    await reap(fake, event);
+    fake.settle();
+    const { changes } = fake;
+    const before = changes.length;
+    expect(await reap(fake, event)).toMatchObject({ reaped: { instance: 0, volume: 0 }, kept: 0 });
+    expect(changes).toHaveLength(before);
+  });
+
+  test('a build that runs keeps all it has, whatever the event said before it was redriven', async () => {
+    const { fake } = await everything();
+    fake.heldExecutions.set(BUILD, { status: 'running' });
+    const before = left(fake);
+    expect(await reap(fake, event)).toMatchObject({ kept: before.length, uncertain: 0 });
+    expect(left(fake)).toEqual(before);
+  });
+
+  test('what was delivered stays; a worker and a second snapshot beside it go', async () => {
+    const { fake, worker, snapshotId, imageId } = await everything();
+    await fake.snapshots.create(worker.volumeId, 'again', buildTags(BUILD, 'snapshot'));
+    fake.time += 60 * MINUTE;
+    fake.heldExecutions.set(BUILD, delivered(imageId, snapshotId));
+    expect(await reap(fake, event)).toMatchObject({
+      reaped: { instance: 1, volume: 1, image: 0, snapshot: 1 },
+      kept: 2,
+    });
+    fake.settle();
+    expect(left(fake)).toEqual([snapshotId, imageId]);
+  });
+
+  test('a snapshot that was delivered stays without its image', async () => {
+    const { fake, snapshotId, imageId } = await everything();
+    fake.heldExecutions.set(BUILD, delivered(imageId, snapshotId));
+    await fake.images.deregister(imageId);
+    await reap(fake, event);
+    fake.settle();
+    expect(left(fake)).toEqual([snapshotId]);
+  });
+
+  test('an image that another build adopted and delivered stays, with its snapshot', async () => {
+    const { fake, snapshotId, imageId } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    fake.heldExecutions.set('other', delivered(imageId, snapshotId));
+    expect(await reap(fake, event)).toMatchObject({
+      reaped: { image: 0, snapshot: 0, instance: 1 },
+      kept: 2,
+    });
+    fake.settle();
+    expect(left(fake)).toEqual([snapshotId, imageId]);
+  });
+
+  test.each(['ThrottlingException', 'AccessDeniedException'])(
+    'an execution that cannot be asked for keeps all, and is told: %s',
+    async (code) => {
+      const { fake } = await everything();
+      fake.failures.set(`executions.describe ${BUILD}`, awsError(code));
+      const before = left(fake);
+      await expect(reap(fake, event)).rejects.toMatchObject({
+        name: 'LeftoversRemain',
+        message: expect.stringContaining(`- ${BUILD}: ${code}: ${code} happened`),
+      });
+      expect(left(fake)).toEqual(before);
+    },
+  );
+
+  test('what another build delivered is not certain when the list is refused: the image stays', async () => {
+    const { fake, imageId } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    fake.failures.set('executions.outputsSince', awsError('AccessDeniedException'));
+    await expect(reap(fake, event)).rejects.toMatchObject({ name: 'LeftoversRemain' });
+    expect(left(fake)).toContain(imageId);
+  });
+
+  test('a dry run tells what would go, and changes nothing', async () => {
+    const { fake } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    const before = [...fake.changes];
+    expect(await reap(fake, event, { DRY_RUN: true })).toEqual({
+      dryRun: true,
+      // The root volume of the worker too: it is in use until the worker goes.
+      reaped: { instance: 1, volume: 2, image: 1, snapshot: 1 },
+      kept: 0,
+      ending: 0,
+      uncertain: 0,
+    });
+    expect(fake.changes).toEqual(before);
+    expect(lines.filter(({ message }) => message === 'would reap')).toHaveLength(5);
+  });
+
+  test('beside the CleanUp of its state machine: both end, nothing is left', async () => {
+    const { fake, worker, snapshotId, imageId } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    const state = {
+      worker,
+      snapshot: { snapshotId, startedAt: fake.time },
+      image: { imageId, registeredAt: fake.time },
+    };
+    await Promise.allSettled([reap(fake, event), cleanUp(fake)(state, 'failed', execution)]);
+    fake.settle();
+    await expect(reap(fake, event)).resolves.toMatchObject({ uncertain: 0 });
+    fake.settle();
+    expect(left(fake)).toEqual([]);
+  });
+});
+
+describe('by schedule', () => {
+  test('what is younger than the grace period stays until it is not', async () => {
+    const { fake } = await launched();
+    fake.heldExecutions.set(BUILD, aborted);
+    const before = left(fake);
+    fake.time += 600_000 - 1;
+    await reap(fake);
+    expect(left(fake)).toEqual(before);
+    fake.time += 1;
+    await reap(fake);
+    fake.settle();
+    expect(left(fake)).toEqual([]);
+  });
+
+  test('an execution that has vanished: worker, disks and a lone snapshot go, an image and its snapshot stay', async () => {
+    const { fake, worker, snapshotId, imageId } = await everything();
+    await fake.snapshots.create(worker.volumeId, 'again', buildTags(BUILD, 'snapshot'));
+    fake.time += 60 * MINUTE;
+    await reap(fake);
+    fake.settle();
+    expect(left(fake)).toEqual([snapshotId, imageId]);
+  });
+
+  test('each build is judged by its own execution, and one that cannot be judged keeps no other', async () => {
+    const { fake } = await launched('dead');
+    for (const build of ['alive', 'doubtful']) {
+      await fake.volumes.create({
+        clientToken: build,
+        zone: 'eu-central-1a',
+        sizeGiB: 1,
+        tags: buildTags(build, 'target'),
+      });
+    }
+    fake.settle();
+    fake.time += 60 * MINUTE;
+    fake.heldExecutions.set('dead', aborted);
+    fake.heldExecutions.set('alive', { status: 'running' });
+    const { executions } = fake;
+    const ask = executions.describe.bind(executions);
+    fake.executions.describe = async (build) => {
+      if (build === 'doubtful') throw awsError('ThrottlingException');
+      return await ask(build);
+    };
+    await expect(reap(fake)).rejects.toMatchObject({
+      message: expect.stringMatching(/\n- doubtful: Throttling/),
+    });
+    fake.settle();
+    expect([...fake.heldVolumes.values()].map(({ spec }) => spec.clientToken)).toEqual(['alive', 'doubtful']);
+    expect([...fake.heldInstances.values()].map(({ state }) => state)).toEqual(['terminated']);
+  });
+
+  test.each(['instances', 'volumes', 'images', 'snapshots'] as const)(
+    'a list of %s that fails stops the run before anything is ended',
+    async (noun) => {
+      const { fake } = await everything();
+      fake.heldExecutions.set(BUILD, aborted);
+      const before = [...fake.changes];
+      fake.failures.set(`${noun}.findOfAnyBuild`, awsError('RequestLimitExceeded'));
+      await expect(reap(fake)).rejects.toMatchObject({ name: 'RequestLimitExceeded' });
+      expect(fake.changes).toEqual(before);
+    },
+  );
+
+  test('images that Step Functions may have forgotten cost no question', async () => {
+    const fake = account();
+    fake.holdImage(imageSpec('snap-1'));
+    fake.time += 91 * 24 * 60 * MINUTE;
+    fake.failures.set(`executions.describe ${BUILD}`, awsError('ThrottlingException'));
+    expect(await reap(fake)).toMatchObject({ kept: 1, uncertain: 0 });
+  });
+});
+
+describe('at the end of an execution', () => {
+  test('what it made a moment ago goes too', async () => {
+    const { fake } = await launched();
+    fake.heldExecutions.set(BUILD, aborted);
+    await reap(fake, { build: BUILD });
+    fake.settle();
+    expect(left(fake)).toEqual([]);
+  });
+
+  test('no other build is touched', async () => {
+    const { fake } = await launched('other');
+    fake.heldExecutions.set('other', aborted);
+    fake.heldExecutions.set(BUILD, aborted);
+    const before = left(fake);
+    await reap(fake, { build: BUILD });
+    expect(left(fake)).toEqual(before);
+  });
+
+  test('that Step Functions does not know (yet): nothing is touched', async () => {
+    const { fake } = await everything();
+    const before = left(fake);
+    expect(await reap(fake, { build: BUILD })).toMatchObject({ kept: before.length, uncertain: 0 });
+    expect(left(fake)).toEqual(before);
+  });
+
+  test('a volume that is being made is waited for', async () => {
+    const fake = account();
+    await fake.volumes.create({
+      clientToken: 'v',
+      zone: 'eu-central-1a',
+      sizeGiB: 1,
+      tags: buildTags(BUILD, 'target'),
+    });
+    fake.heldExecutions.set(BUILD, aborted);
+    expect(await reap(fake, { build: BUILD })).toMatchObject({ reaped: { volume: 1 }, ending: 0 });
+  });
+});
+
+describe('what AWS refuses', () => {
+  test('once, because something has just changed, is asked for again', async () => {
+    const { fake } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    for (const call of ['instances.terminate', 'volumes.delete', 'images.deregister', 'snapshots.delete']) {
+      fake.failures.set(call, awsError('UnauthorizedOperation'));
+    }
+    expect(await reap(fake)).toMatchObject({ uncertain: 0, ending: 0 });
+    fake.settle();
+    expect(left(fake)).toEqual([]);
+  });
+
+  test('every time is told by LeftoversRemain, and the rest is ended', async () => {
+    const { fake, worker } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    fake.instances.terminate = async () => {
+      throw awsError('UnauthorizedOperation');
+    };
+    const began = fake.time;
+    await expect(reap(fake)).rejects.toMatchObject({
+      name: 'LeftoversRemain',
+      message: expect.stringContaining(`- ${worker.instanceId}: UnauthorizedOperation`),
+    });
+    expect(fake.time - began).toBeLessThan(MINUTE);
+    expect(fake.heldImages.size + fake.heldSnapshots.size).toBe(0);
+  });
+
+  test('a snapshot that an image of somebody else’s holds is theirs', async () => {
+    const { fake, snapshotId } = await everything();
+    const { imageId } = fake.holdImage(imageSpec(snapshotId, { team: 'other' }));
+    fake.heldExecutions.set(BUILD, aborted);
+    expect(await reap(fake)).toMatchObject({ kept: 1, uncertain: 0 });
+    expect(left(fake)).toEqual(expect.arrayContaining([snapshotId, imageId]));
+  });
+
+  test('a volume that is attached to somebody else’s machine is in use, and nobody waits for it', async () => {
+    const { fake, worker } = await launched();
+    const { instanceId } = await fake.instances.runWorker({
+      clientToken: 'theirs',
+      imageId: WORKER_IMAGE,
+      instanceType: 'c7i.large',
+      subnetId: 'subnet-a',
+      securityGroupId: 'sg-1',
+      userData: '',
+      tags: { team: 'other' },
+    });
+    fake.settle();
+    await fake.volumes.attach(worker.volumeId, instanceId, '/dev/sdf');
+    fake.end(worker.instanceId, '');
+    fake.time += 60 * MINUTE;
+    const began = fake.time;
+    fake.heldExecutions.set(BUILD, aborted);
+    expect(await reap(fake)).toMatchObject({ kept: 1, ending: 0, uncertain: 0 });
+    expect(fake.time).toBe(began);
+    expect(left(fake)).toContain(worker.volumeId);
+  });
+
+  test('an instance that does not end is left to the next run', async () => {
+    const { fake } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    fake.settle = () => {};
+    const began = fake.time;
+    const summary = await reap(fake);
+    expect(summary).toMatchObject({ reaped: { instance: 1 }, uncertain: 0 });
+    // The instance, its root, and the target.
+    expect(summary.ending).toBe(3);
+    expect(fake.time - began).toBeLessThan(3 * MINUTE);
+  });
+});

@@ -1,0 +1,75 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readEnvironment } from '../../core/function-environment.ts';
+import { one, type Synthesized, synthesize } from './synthesized.ts';
+
+let stack: Synthesized;
+let reaperArn: string;
+beforeAll(() => {
+  stack = synthesize();
+  const id = Object.entries(stack.resources).find(([, each]) => each === stack.function('reaper'))?.[0];
+  reaperArn = `arn:of:${id}`;
+});
+
+describe('the rule', () => {
+  const rule = () => stack.only('AWS::Events::Rule');
+
+  it('hears of builds of this state machine that ended badly, and of nothing else', () => {
+    const { STATE_MACHINE_ARN } = stack.function('reaper').Properties.Environment.Variables;
+    expect(rule().Properties).toMatchObject({
+      State: 'ENABLED',
+      EventPattern: {
+        source: ['aws.states'],
+        'detail-type': ['Step Functions Execution Status Change'],
+        detail: { stateMachineArn: [STATE_MACHINE_ARN], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
+      },
+    });
+  });
+
+  it('hands the name of the execution on, and no recipe', () =>
+    expect(rule().Properties.Targets).toEqual([
+      {
+        Id: 'Target0',
+        Arn: reaperArn,
+        InputTransformer: {
+          InputPathsMap: { 'detail-name': '$.detail.name' },
+          InputTemplate: '{"build":<detail-name>}',
+        },
+      },
+    ]));
+
+  it('alone may invoke the function from EventBridge', () => {
+    const [id] = Object.entries(stack.resources).find(([, each]) => each === rule()) ?? [];
+    expect(stack.only('AWS::Lambda::Permission').Properties).toEqual({
+      Action: 'lambda:InvokeFunction',
+      FunctionName: reaperArn,
+      Principal: 'events.amazonaws.com',
+      SourceArn: `arn:of:${id}`,
+    });
+  });
+});
+
+describe('the schedule', () => {
+  it('runs every quarter of an hour, by a role that may invoke this function and nothing else', () => {
+    const { ScheduleExpression, State, Target } = stack.only('AWS::Scheduler::Schedule').Properties;
+    expect({ ScheduleExpression, State: State ?? 'ENABLED' }).toEqual({
+      ScheduleExpression: 'rate(15 minutes)',
+      State: 'ENABLED',
+    });
+    expect(Target).toMatchObject({ Arn: reaperArn, Input: '{}' });
+    const { Properties } = one(stack.resources, (id) => `arn:of:${id}` === Target.RoleArn);
+    expect(Properties.AssumeRolePolicyDocument.Statement).toMatchObject([
+      { Action: 'sts:AssumeRole', Principal: { Service: 'scheduler.amazonaws.com' } },
+    ]);
+    expect(Properties.Policies).toMatchObject([
+      { PolicyDocument: { Statement: [{ Action: 'lambda:InvokeFunction', Resource: reaperArn }] } },
+    ]);
+    expect(Properties.ManagedPolicyArns).toBeUndefined();
+  });
+});
+
+it('kills unless the deployment wants to be told only', () => {
+  const dryRun = (of: Synthesized) =>
+    readEnvironment('reaper', of.function('reaper').Properties.Environment.Variables).DRY_RUN;
+  expect(dryRun(stack)).toBe(false);
+  expect(dryRun(synthesize({ reaperDryRun: 'yes' }))).toBe(true);
+});
