@@ -8,6 +8,7 @@ import { DEFAULT_DELAYS, type Delays, Region } from './ec2/region.ts';
 import { seedWorkerImages } from './ec2/seed.ts';
 import { Ec2Server } from './ec2/server.ts';
 import { Throttle } from './ec2/throttle.ts';
+import { Events } from './events.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
 import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
 import { sts } from './front/sts.ts';
@@ -27,7 +28,7 @@ export interface CloudOptions {
   port?: number;
   region?: string;
   accountId?: string;
-  /** Real length of a Wait state's second; 0.02 by default, so a 15 s pause lasts 0.3 s. */
+  /** Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. */
   timeScale?: number;
   /** Delays of EC2's state changes, milliseconds. */
   delays?: Partial<Delays>;
@@ -48,6 +49,8 @@ export interface Cloud {
   readonly lambda: LambdaRuntime;
   readonly instanceHost: InstanceHost;
   readonly states: States;
+  /** Invokes functions when executions end, and by schedule. */
+  readonly events: Events;
   /** Breaks EC2 calls on purpose and remembers all of them. */
   readonly faults: Faults;
   /** Names of the EC2 actions that are emulated. */
@@ -125,6 +128,13 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       timeScale,
       log: (message, details) => log(`states: ${message}${details ? ` ${JSON.stringify(details)}` : ''}`),
     });
+    const events = new Events({
+      states,
+      clock,
+      timeScale,
+      invoke: (target, input) => lambda.invoke(target, input),
+      log,
+    });
     const parameters = await Parameters.open({
       path: join(stateDirectory, 'ssm.json'),
       publicParameters,
@@ -159,7 +169,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       region,
       log,
     });
-    // Closed in the opposite order: no new requests, no new tasks, then what they used.
+    // Closed in the opposite order: no new events, no new requests, no new tasks, then what they used.
     closers.push(
       () => storage.close(),
       () => instanceHost.close(),
@@ -167,6 +177,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       () => lambda.close(),
       () => states.close(),
       () => front.close(),
+      () => events.close(),
     );
     endpoint = `http://127.0.0.1:${await front.listen(port)}`;
     return {
@@ -178,6 +189,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       lambda,
       instanceHost,
       states,
+      events,
       faults,
       ec2Actions: ec2.actionNames,
       stop,

@@ -7,12 +7,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
-import {
-  type EnvironmentOf,
-  type FunctionName,
-  functionEnvironment,
-  pascalCase,
-} from '../core/function-environment.ts';
+import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
 
 /** What CDK does on AWS, done on the local cloud: the same bundles, the same state machine file, the same variables. */
@@ -26,8 +21,12 @@ const artifactsBucket = 'ami-foundry-artifacts';
 const stateMachineName = 'ami-foundry-build-image';
 const securityGroupName = 'ami-foundry-worker';
 
-/** Lambda's time limit per function in seconds: infra/ uses the same. */
+/** Lambda's time limit of a step and of the reaper in seconds: infra/ uses the same. */
 const TIMEOUT_SECONDS = 60;
+const REAPER_TIMEOUT_SECONDS = 300;
+
+/** infra/ uses the same. */
+const REAPER_EVERY_SECONDS = 15 * 60;
 
 export interface DeploySettings {
   /** Seconds a worker may take, launch to report; infra/ allows 2700. */
@@ -48,6 +47,7 @@ export async function deploy(
   await uploadPayload(new S3Client(client), payloadKey);
   const { subnetIds, securityGroupId } = await findNetwork(new EC2Client(client));
 
+  const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
   const environments: { [Name in FunctionName]: EnvironmentOf<Name> } = {
     plan: {
       ARTIFACTS_BUCKET: artifactsBucket,
@@ -71,21 +71,38 @@ export async function deploy(
     snapshot: {},
     register: {},
     'clean-up': {},
+    reaper: {
+      STATE_MACHINE_ARN: stateMachineArn,
+      // infra/ grants 600: what is consistent at once, and ends functions with their execution, needs none.
+      GRACE_SECONDS: '0',
+      DRY_RUN: 'no',
+    },
   };
-  const arns = new Map<string, string>();
-  for (const name of Object.keys(functionEnvironment) as FunctionName[]) {
+  const arns = new Map<FunctionName, string>();
+  for (const name of Object.keys(environments) as FunctionName[]) {
     const { arn } = await cloud.lambda.deploy({
       name: `ami-foundry-${name}`,
       bundle: new URL(`dist/functions/${name}/index.mjs`, root).pathname,
       handler: 'handler',
       environment: environments[name],
-      timeoutSeconds: TIMEOUT_SECONDS,
+      timeoutSeconds: name === 'reaper' ? REAPER_TIMEOUT_SECONDS : TIMEOUT_SECONDS,
       memoryMegabytes: 256,
     });
     arns.set(name, arn);
   }
   cloud.lambda.warm();
-  const stateMachineArn = await createStateMachine(new SFNClient(client), cloud, arns);
+  await createStateMachine(new SFNClient(client), cloud, arns, stateMachineArn);
+  cloud.events.rule('ami-foundry-reaper', {
+    stateMachineArn,
+    statuses: ['ABORTED', 'FAILED', 'TIMED_OUT'],
+    target: 'ami-foundry-reaper',
+    input: ({ name }) => ({ build: name }),
+  });
+  cloud.events.schedule('ami-foundry-reaper', {
+    everySeconds: REAPER_EVERY_SECONDS,
+    target: 'ami-foundry-reaper',
+    input: {},
+  });
   return { stateMachineArn, artifactsBucket };
 }
 
@@ -122,7 +139,8 @@ async function createStateMachine(
   sfn: SFNClient,
   cloud: Cloud,
   arns: ReadonlyMap<string, string>,
-): Promise<string> {
+  stateMachineArn: string,
+): Promise<void> {
   const file = await readFile(new URL('statemachines/build-image.asl.json', root), 'utf8');
   const substitutions = new Map([...arns].map(([name, arn]) => [substitutionOf(name), arn]));
   const definition = file.replace(/\$\{(\w+)\}/g, (hole, name: string) => {
@@ -132,12 +150,10 @@ async function createStateMachine(
     return arn;
   });
   const roleArn = `arn:aws:iam::${cloud.accountId}:role/${stateMachineName}`;
-  const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
   try {
     await sfn.send(new UpdateStateMachineCommand({ stateMachineArn, definition, roleArn }));
   } catch (error) {
     if (!(error instanceof Error && error.name === 'StateMachineDoesNotExist')) throw error;
     await sfn.send(new CreateStateMachineCommand({ name: stateMachineName, definition, roleArn }));
   }
-  return stateMachineArn;
 }

@@ -11,6 +11,10 @@ export class VirtualClock implements Clock {
 
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
       this.#sleepers.push({ at: this.#now + milliseconds, wake: resolve });
     });
