@@ -157,8 +157,8 @@ export type BuildExecution =
 export interface Executions {
   /** The execution of a build. Whatever is not surely ended runs. */
   describe(build: string): Promise<BuildExecution>;
-  /** The outputs, JSON, of the executions that succeeded and ended at that time or later. */
-  outputsSince(time: number): Promise<string[]>;
+  /** Whether this holds for the output, JSON, of any execution that succeeded and ended at that time or later. */
+  anyOutputSince(time: number, holds: (output: string) => boolean): Promise<boolean>;
 }
 
 export interface Artifacts {

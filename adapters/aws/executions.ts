@@ -26,18 +26,17 @@ export const sfnExecutions = (sfn: SFNClient, stateMachineArn: string): Executio
       return found === undefined ? { status: 'unknown' } : fromSfn(found);
     },
 
-    async outputsSince(time) {
-      const outputs: string[] = [];
+    async anyOutputSince(time, holds) {
       const input = { stateMachineArn, statusFilter: 'SUCCEEDED' as const };
       // All of them: the list is in the order of their beginnings, and a redriven execution began long ago.
       for await (const { executions = [] } of paginateListExecutions({ client: sfn }, input)) {
         for (const { executionArn = '', stopDate } of executions) {
           if (stopDate !== undefined && stopDate.getTime() < time) continue;
           const output = (await describe(executionArn))?.output;
-          if (output !== undefined) outputs.push(output);
+          if (output !== undefined && holds(output)) return true;
         }
       }
-      return outputs;
+      return false;
     },
   };
 };

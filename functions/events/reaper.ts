@@ -67,8 +67,7 @@ export const reaper = (account: ReaperDependencies) => {
   /** Another build may have found the image of one that ended badly, and delivered it. */
   async function adopted({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> {
     if (kind !== 'image') return false;
-    const outputs = await executions.outputsSince(startedAt);
-    return outputs.some((output) => deliveredBy(output)?.includes(id));
+    return await executions.anyOutputSince(startedAt, (output) => deliveredBy(output)?.includes(id) ?? false);
   }
 
   /** What of a build may go. */

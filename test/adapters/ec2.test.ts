@@ -1,13 +1,20 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { expect, test } from 'vitest';
 import { ec2Images } from '../../adapters/aws/images.ts';
+import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
+import { ec2Volumes } from '../../adapters/aws/volumes.ts';
 
-/** A client that answers every call with this. */
-function answering(output: object): EC2Client {
+/** A client that answers every call with this, or each with the next of these. */
+function answering(...outputs: object[]): EC2Client {
   const ec2 = new EC2Client({ region: 'eu-west-1', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } });
   ec2.middlewareStack.add(
-    () => async () => ({ output: { $metadata: {}, ...output } as never, response: {} }),
+    () =>
+      async ({ input }) => {
+        asked.push(input);
+        const output = outputs.length > 1 ? outputs.shift() : outputs[0];
+        return { output: { $metadata: {}, ...output } as never, response: {} };
+      },
     {
       step: 'initialize',
       priority: 'high',
@@ -16,6 +23,7 @@ function answering(output: object): EC2Client {
   return ec2;
 }
 
+const asked: unknown[] = [];
 const began = Date.UTC(2026, 10, 23, 12);
 
 test('a snapshot says when it was begun, if EC2 does', async () => {
@@ -28,4 +36,46 @@ test('an image says when it was registered, if EC2 does', async () => {
   const of = (image: object) => ec2Images(answering({ Images: [image] })).describe('ami-1');
   expect((await of({ ImageId: 'ami-1', CreationDate: '2026-11-23T12:00:00.000Z' }))?.startedAt).toBe(began);
   expect((await of({ ImageId: 'ami-1' }))?.startedAt).toBeUndefined();
+});
+
+test('what any build made says which build, and when it was made; on every page', async () => {
+  const Tags = (build: string) => [
+    { Key: 'team', Value: 'x' },
+    { Key: 'ami-foundry:build', Value: build },
+  ];
+  const paged = (first: object, last: object) => answering({ ...first, NextToken: 'more' }, last);
+  const time = new Date(began);
+  const machine = (InstanceId: string) => ({ InstanceId, LaunchTime: time, Tags: Tags(`of ${InstanceId}`) });
+  asked.length = 0;
+  const found = {
+    instances: await ec2Instances(
+      paged(
+        { Reservations: [{ Instances: [machine('i-1')] }] },
+        { Reservations: [{ Instances: [machine('i-2')] }] },
+      ),
+    ).findOfAnyBuild(),
+    volumes: await ec2Volumes(
+      paged({ Volumes: [{ VolumeId: 'vol-1', CreateTime: time, Tags: Tags('b') }] }, { Volumes: [{}] }),
+    ).findOfAnyBuild(),
+    snapshots: await ec2Snapshots(
+      paged({ Snapshots: [{ SnapshotId: 'snap-1', StartTime: time, Tags: Tags('c') }] }, { Snapshots: [{}] }),
+    ).findOfAnyBuild(),
+    images: await ec2Images(
+      paged(
+        { Images: [{ ImageId: 'ami-1', CreationDate: time.toISOString(), Tags: Tags('d') }] },
+        { Images: [{}] },
+      ),
+    ).findOfAnyBuild(),
+  };
+  expect(found).toMatchObject({
+    instances: [
+      { instanceId: 'i-1', build: 'of i-1', startedAt: began },
+      { instanceId: 'i-2', build: 'of i-2', startedAt: began },
+    ],
+    volumes: [{ volumeId: 'vol-1', build: 'b', startedAt: began }, { build: '' }],
+    snapshots: [{ snapshotId: 'snap-1', build: 'c', startedAt: began }, { build: '' }],
+    images: [{ imageId: 'ami-1', build: 'd', startedAt: began }, { build: '' }],
+  });
+  const Filters = [{ Name: 'tag-key', Values: ['ami-foundry:build'] }];
+  expect(asked).toMatchObject(Array(8).fill({ Filters }));
 });

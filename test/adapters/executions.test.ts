@@ -70,10 +70,17 @@ test('outputs are those of all pages that ended since then, redriven ones includ
       ? (pages[input.nextToken ?? 'first'] ?? {})
       : { status: 'SUCCEEDED', startDate: began, output: JSON.stringify(input) },
   );
-  expect(await executions.outputsSince(began.getTime())).toEqual([
-    JSON.stringify({ executionArn: execution('late') }),
-    JSON.stringify({ executionArn: execution('redriven') }),
-  ]);
+  const seen: string[] = [];
+  const looking = (name: string) =>
+    executions.anyOutputSince(began.getTime(), (output) => {
+      seen.push(JSON.parse(output).executionArn);
+      return seen.at(-1) === execution(name);
+    });
+  expect(await looking('early')).toBe(false);
+  expect(seen).toEqual([execution('late'), execution('redriven')]);
+  seen.length = 0;
+  expect(await looking('late')).toBe(true);
+  expect(seen).toEqual([execution('late')]);
   expect(asked[0]).toEqual([
     'ListExecutionsCommand',
     expect.objectContaining({ stateMachineArn: MACHINE, statusFilter: 'SUCCEEDED' }),

@@ -396,12 +396,15 @@ export class FakeAccount {
       this.#call(`executions.describe ${build}`);
       return this.heldExecutions.get(build) ?? { status: 'unknown' };
     },
-    outputsSince: async (time) => {
-      this.#call('executions.outputsSince');
-      return [...this.heldExecutions.values()].flatMap((one) =>
-        one.status === 'ended' && one.outcome === 'SUCCEEDED' && (one.endedAt ?? 0) >= time && one.output
-          ? [one.output]
-          : [],
+    anyOutputSince: async (time, holds) => {
+      this.#call('executions.anyOutputSince');
+      return [...this.heldExecutions.values()].some(
+        (one) =>
+          one.status === 'ended' &&
+          one.outcome === 'SUCCEEDED' &&
+          (one.endedAt ?? 0) >= time &&
+          one.output !== undefined &&
+          holds(one.output),
       );
     },
   };

@@ -173,7 +173,7 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
   test('what another build delivered is not certain when the list is refused: the image stays', async () => {
     const { fake, imageId } = await everything();
     fake.heldExecutions.set(BUILD, aborted);
-    fake.failures.set('executions.outputsSince', awsError('AccessDeniedException'));
+    fake.failures.set('executions.anyOutputSince', awsError('AccessDeniedException'));
     await expect(reap(fake, event)).rejects.toMatchObject({ name: 'LeftoversRemain' });
     expect(left(fake)).toContain(imageId);
   });

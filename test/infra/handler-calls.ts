@@ -113,7 +113,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       detach: [volume],
       delete: [volume],
     } satisfies Samples<Volumes>,
-    sfnExecutions: { describe: ['demo'], outputsSince: [0] } satisfies Samples<Executions>,
+    sfnExecutions: { describe: ['demo'], anyOutputSince: [0, () => false] } satisfies Samples<Executions>,
     ssmParameters: { get: [parameter] } satisfies Samples<Ssm>,
     s3Artifacts: {
       put: ['builds/demo/object', 'text', 'text/plain'],

@@ -274,11 +274,9 @@ it('the reaper may ask about the executions of its own state machine only', () =
   expect(new Set(asked.map(({ operation }) => operation))).toEqual(
     new Set(['DescribeExecution', 'ListExecutions']),
   );
-  const others = asked
-    .flatMap(questions)
-    .map((question) => ({
-      ...question,
-      resource: question.resource.replace(/BuildImage\w+\.Name/, 'other'),
-    }));
+  const others = asked.flatMap(questions).map((question) => ({
+    ...question,
+    resource: question.resource.replace(/BuildImage\w+\.Name/, 'other'),
+  }));
   expect(others.filter((question) => allowed(grantsOf('reaper'), question))).toEqual([]);
 });
