@@ -53,6 +53,35 @@ async function everything(build = BUILD) {
   return { fake, worker, snapshotId, imageId };
 }
 
+/** Ids that the account is asked to end, refused ones included. */
+function asked(fake: FakeAccount): string[] {
+  const ids: string[] = [];
+  const { instances, volumes, images, snapshots } = fake;
+  const before = {
+    terminate: instances.terminate.bind(instances),
+    deleteVolume: volumes.delete.bind(volumes),
+    deregister: images.deregister.bind(images),
+    deleteSnapshot: snapshots.delete.bind(snapshots),
+  };
+  instances.terminate = async (all) => {
+    ids.push(...all);
+    await before.terminate(all);
+  };
+  volumes.delete = async (id) => {
+    ids.push(id);
+    await before.deleteVolume(id);
+  };
+  images.deregister = async (id) => {
+    ids.push(id);
+    await before.deregister(id);
+  };
+  snapshots.delete = async (id) => {
+    ids.push(id);
+    await before.deleteSnapshot(id);
+  };
+  return ids;
+}
+
 const left = (fake: FakeAccount): string[] => [
   ...[...fake.heldInstances.values()]
     .filter(({ state }) => state !== 'terminated')
@@ -228,9 +257,12 @@ describe('by schedule', () => {
     const { fake, worker, snapshotId, imageId } = await everything();
     await fake.snapshots.create(worker.volumeId, 'again', buildTags(BUILD, 'snapshot'));
     fake.time += 60 * MINUTE;
+    const ids = asked(fake);
     await reap(fake);
     fake.settle();
     expect(left(fake)).toEqual([snapshotId, imageId]);
+    // Not even tried: EC2 would refuse, but that is its last word and not ours.
+    expect(ids).not.toContain(snapshotId);
   });
 
   test('each build is judged by its own execution, and one that cannot be judged keeps no other', async () => {
@@ -272,6 +304,15 @@ describe('by schedule', () => {
       expect(fake.changes).toEqual(before);
     },
   );
+
+  test('a tag that names no build is nobody’s', async () => {
+    const { fake } = await launched('');
+    fake.time += 60 * MINUTE;
+    fake.failures.set('executions.describe ', awsError('InvalidArn'));
+    const before = left(fake);
+    expect(await reap(fake)).toMatchObject({ kept: 0, uncertain: 0 });
+    expect(left(fake)).toEqual(before);
+  });
 
   test('images that Step Functions may have forgotten cost no question', async () => {
     const fake = account();
@@ -316,7 +357,41 @@ describe('at the end of an execution', () => {
       tags: buildTags(BUILD, 'target'),
     });
     fake.heldExecutions.set(BUILD, aborted);
+    const ids = asked(fake);
     expect(await reap(fake, { build: BUILD })).toMatchObject({ reaped: { volume: 1 }, ending: 0 });
+    expect(ids).toHaveLength(1);
+  });
+
+  test('an instance that is ending is waited for, and is not the reaper’s', async () => {
+    const { fake, worker } = await everything();
+    await fake.instances.terminate([worker.instanceId]);
+    fake.heldExecutions.set(BUILD, aborted);
+    const ids = asked(fake);
+    expect(await reap(fake, { build: BUILD })).toMatchObject({ reaped: { instance: 0, volume: 1 } });
+    expect(ids).not.toContain(worker.instanceId);
+  });
+
+  test('what EC2 still shows after its end is ended and told once', async () => {
+    const { fake, worker } = await everything();
+    fake.heldExecutions.set(BUILD, aborted);
+    // Two looks later than it is: the instance still runs, then has gone and still holds its volume.
+    const settle = fake.settle.bind(fake);
+    const instance = fake.heldInstances.get(worker.instanceId);
+    let looks = 0;
+    fake.settle = () => {
+      looks++;
+      if (instance && looks === 1) instance.state = 'running';
+      if (instance && looks === 2) instance.state = 'terminated';
+      if (instance && looks === 3) instance.state = 'shutting-down';
+      if (looks >= 3) settle();
+    };
+    const ids = asked(fake);
+    expect(await reap(fake, { build: BUILD })).toMatchObject({
+      reaped: { instance: 1, volume: 1 },
+      ending: 0,
+    });
+    expect(ids.filter((id) => id === worker.instanceId)).toHaveLength(1);
+    expect(lines.filter(({ id }) => id === worker.instanceId)).toHaveLength(1);
   });
 });
 
