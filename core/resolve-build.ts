@@ -10,7 +10,7 @@ import type { Mirror, MirrorDigest } from './ports.ts';
 import { type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from './recipe.ts';
 import { buildDate, type FoundRelease, findRelease, releaseDirectories } from './release-directory.ts';
 import { setsOf } from './system-files/flavour.ts';
-import type { Repository } from './system-files/package-repositories.ts';
+import { isOptional, type Repository } from './system-files/package-repositories.ts';
 
 /** A set to extract; `source` where it does not lie in the directories of the release. */
 export interface JobSet extends ReleaseSet {
@@ -146,9 +146,6 @@ const fetchedSet = (
 /** Names of a catalogue, the newer first (pkg-repo(8)). */
 const CATALOGUES = ['packagesite.pkg', 'packagesite.tzst', 'packagesite.txz'];
 
-/** FreeBSD's repository of kernel modules is there for releases only: without it a build goes on. */
-const optionalRepositories = new Set(['FreeBSD-ports-kmods']);
-
 interface Catalogue {
   readonly repository: Repository;
   readonly sha256: string;
@@ -156,18 +153,11 @@ interface Catalogue {
 
 /** The repositories that are there, each with the SHA-256 of its catalogue: newer packages make another image. */
 async function findCatalogues(recipe: Recipe, contents: ImageContents, mirror: Mirror): Promise<Catalogue[]> {
-  const named = new Set(recipe.repositories.map(({ name }) => name));
   const found = await Promise.all(
     contents.repositories.map(async (repository): Promise<Catalogue[]> => {
       const answer = await findCatalogue(repository, mirror);
       if (answer.status === 'found') return [{ repository, sha256: answer.sha256 }];
-      if (
-        answer.status === 'absent' &&
-        optionalRepositories.has(repository.name) &&
-        !named.has(repository.name)
-      ) {
-        return [];
-      }
+      if (answer.status === 'absent' && isOptional(recipe, repository)) return [];
       throw new FactoryError('RepositoryUnavailable', {
         message: `package repository ${repository.name} at ${repository.url} ${
           answer.status === 'absent'

@@ -51,15 +51,22 @@ function ownRepositories(recipe: Recipe): Repository[] {
   });
   return [
     own(nameIn(major, 'FreeBSD-ports'), 'quarterly', keys('pkg')),
-    // Before 15.0 kernel modules were among the ports.
-    ...(major >= 15 ? [own('FreeBSD-ports-kmods', `kmods_quarterly_${minor}`, keys('pkg'))] : []),
+    // Ports are built on the oldest release still looked after: since 14.3 modules for the newer kernel have a repository.
+    ...(major > 14 || (major === 14 && minor >= 3)
+      ? [own(nameIn(major, 'FreeBSD-ports-kmods'), `kmods_quarterly_${minor}`, keys('pkg'))]
+      : []),
     ...(recipe.system === 'pkgbase' ? [own('FreeBSD-base', basePath(recipe), keys(`pkgbase-${major}`))] : []),
   ];
 }
 
-/** Before 15.0 the repository of the ports was called FreeBSD: a booted system goes on under the name that it knows. */
+/** The repositories of the ports as they were called before 15.0: a booted system goes on under the names that it knows. */
+const namesBefore15 = new Map([
+  ['FreeBSD-ports', 'FreeBSD'],
+  ['FreeBSD-ports-kmods', 'FreeBSD-kmods'],
+]);
+
 const nameIn = (major: number, name: string): string =>
-  major < 15 && name === 'FreeBSD-ports' ? 'FreeBSD' : name;
+  (major < 15 ? namesBefore15.get(name) : undefined) ?? name;
 
 /** base_release_1 for 15.1-RELEASE, base_release_1_beta5 for 15.1-BETA5. */
 function basePath(recipe: Recipe): string {
@@ -96,8 +103,17 @@ export function packageRepositories(recipe: Recipe): Repository[] {
   });
   const names = new Set(given.map(({ name }) => name));
   // Whoever has a mirror of the ports has the kernel modules there too, or none.
-  if (names.has(nameIn(major, 'FreeBSD-ports'))) names.add('FreeBSD-ports-kmods');
+  if (names.has(nameIn(major, 'FreeBSD-ports'))) names.add(nameIn(major, 'FreeBSD-ports-kmods'));
   return [...own.filter(({ name }) => !names.has(name)), ...given];
+}
+
+/** FreeBSD's own repository of kernel modules is there for releases only: without it a build goes on. */
+export function isOptional(recipe: Recipe, { name }: Repository): boolean {
+  const { major } = versionOf(recipe);
+  return (
+    name === nameIn(major, 'FreeBSD-ports-kmods') &&
+    !recipe.repositories.some((one) => nameIn(major, one.name) === name)
+  );
 }
 
 /** A string of UCL, which takes JSON's. */

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { imageContents } from '../../core/image-contents.ts';
+import { type ImageContents, imageContents } from '../../core/image-contents.ts';
 import { parseRecipe } from '../../core/recipe.ts';
 import { readRecipeText } from '../../core/recipe-text.ts';
 import { caught } from './caught.ts';
@@ -104,6 +104,24 @@ describe('what an image has beside the release', () => {
     const path = new URL('../../examples/mail-panicmail.yaml', import.meta.url);
     const recipe = parseRecipe(readRecipeText(readFileSync(path, 'utf8'), 'mail-panicmail.yaml'));
     await expect(contentsListing(imageContents(recipe))).toMatchFileSnapshot('golden/mail-panicmail.txt');
+  });
+
+  test.each([
+    ['14.2-RELEASE', ['FreeBSD quarterly']],
+    ['14.3-RELEASE', ['FreeBSD quarterly', 'FreeBSD-kmods kmods_quarterly_3']],
+    ['15.0-RELEASE', ['FreeBSD-ports quarterly', 'FreeBSD-ports-kmods kmods_quarterly_0']],
+  ])('%s has the repositories that its own FreeBSD.conf has', (release, expected) => {
+    const repositories = ({ repositories }: ImageContents) =>
+      repositories.map(({ name, url }) => `${name} ${url.replace(/^.*:amd64./, '')}`);
+    expect(repositories(contents({ release }))).toEqual(expected);
+    // Under the name of a later release they are the same ones.
+    const url = 'https://p.example/FreeBSD:{major}:amd64/k';
+    const modules = release.startsWith('15') ? 'FreeBSD-ports-kmods' : 'FreeBSD-kmods';
+    expect(
+      repositories(
+        contents({ release, repositories: [{ name: 'FreeBSD-ports-kmods', url, unsigned: true }] }),
+      ),
+    ).toEqual([expected[0], `${modules} k`]);
   });
 
   test('belongs to root, and only programs can be run', () => {

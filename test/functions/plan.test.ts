@@ -119,6 +119,19 @@ describe('plan', () => {
     expect(planned.image.tags).toMatchObject({ team: 'a', [tagKey.role]: 'image' });
   });
 
+  test('goes on without the kernel modules of a release 14, unless the recipe names their repository', async () => {
+    const release = '14.3-RELEASE';
+    const directory = RELEASE.replace('15.1-RELEASE', release);
+    const ports = 'https://pkg.FreeBSD.org/FreeBSD:14:amd64/quarterly/packagesite.pkg';
+    fake.pages.set(`${directory}/MANIFEST`, { status: 'found', text: MANIFEST });
+    fake.pages.set(`${directory}/BUILDDATE`, { status: 'found', text: '20250601\n' });
+    fake.pages.set(ports, { status: 'found', text: 'a catalogue' });
+    expect((await run({ ...demo, release })).plan.release).toBe(release);
+    const named = { name: 'FreeBSD-ports-kmods', url: 'https://p.example', unsigned: true };
+    const error = await rejected(run({ ...demo, release, repositories: [named] }));
+    expect(error.message).toContain('package repository FreeBSD-kmods at https://p.example has none of');
+  });
+
   test('passes dryRun on', async () => {
     expect((await run(demo, true)).dryRun).toBe(true);
   });
