@@ -14,7 +14,7 @@ files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin'
 if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
 grub-fstest:grub-common packer:packer setpriv:util-linux git:git postfix:postfix ip:iproute2
-gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd"
+gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd bzip2:bzip2"
 fi
 
 missing=

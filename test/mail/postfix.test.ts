@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -95,10 +96,16 @@ const recipe = (authorities: MailStage['authorities']) => ({
   rootAlias: 'ops@company.example.com',
 });
 
-const rooted = process.getuid?.() === 0;
-if (!rooted) console.error('SKIPPED: only root can start Postfix, so no MTA tries the mail configuration.');
+/** Postfix starts as root only, and with a network and mounts of its own: not in a chroot, and not in every container. */
+const namespaces =
+  process.getuid?.() === 0 && spawnSync('unshare', ['--mount', '--net', '--uts', 'true']).status === 0;
+if (!namespaces) {
+  console.error(
+    'SKIPPED: only root with namespaces can start Postfix, so no MTA tries the mail configuration.',
+  );
+}
 
-describe.runIf(rooted && haveVenv())('Postfix with the configuration of the image', () => {
+describe.runIf(namespaces && haveVenv())('Postfix with the configuration of the image', () => {
   let stage: MailStage;
   const delivered = (subject: string) =>
     stage
