@@ -222,6 +222,61 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The worker failed in a way it has no code for.',
   },
+  BootPanicked: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image’s kernel panicked while it booted.',
+  },
+  BootStuckAtMountroot: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The image’s kernel found no root file system.',
+  },
+  BootFsckFailed: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A file system of the image needs repair at its first boot.',
+  },
+  BootSingleUser: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image stopped in single-user mode while it booted.',
+  },
+  BootLoaderNotFound: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The firmware found nothing to boot on the image.',
+  },
+  BootLoaderFailed: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The image’s boot loader found no system to load.',
+  },
+  BootServiceFailed: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A service or rc script of the image failed while it booted.',
+  },
+  BootNoHostKeys: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image booted to its login prompt, but printed no SSH host keys.',
+  },
+  BootSilent: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image printed nothing at all while it was given to boot.',
+  },
+  BootTimedOut: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image did not come to its login prompt in the time allowed.',
+  },
+  BootDied: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The instance that tested the image ended while it booted.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -1,5 +1,5 @@
-import { stripVTControlCharacters } from 'node:util';
 import * as z from 'zod/mini';
+import { consoleLines, consoleTail } from './console-text.ts';
 
 const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) });
 
@@ -43,23 +43,12 @@ export interface WorkerProgress {
   readonly tail: readonly string[];
 }
 
-/** Lines of a console that a cause shows: enough for a panic's trace, and far below a cause's 32 KiB. */
-const TAIL_LINES = 20;
-/** Characters of such a line: a console whose lines never end, or a report, must not fill the cause alone. */
-const TAIL_LINE_LENGTH = 200;
-
-/** Control sequences with a private mark, which FreeBSD's loader uses and stripVTControlCharacters takes in part (ECMA-48, 5.4). */
-const privateSequence = new RegExp(`${String.fromCharCode(0x1b)}\\[[<=>?][0-9;]*[A-Za-z]`, 'g');
-const control = /(?!\t)\p{Cc}/gu;
-
-const forReading = (line: string): string => line.replaceAll(control, '').slice(0, TAIL_LINE_LENGTH);
-
 /**
  * Reads a serial console: possibly cut at the front (GetConsoleOutput keeps 64 KB), with CRLF, colour codes and kernel
  * messages between and inside the worker's lines. A report line that does not parse is noise; the last good one counts.
  */
 export function readWorkerConsole(text: string, build: string): WorkerProgress {
-  const lines = stripVTControlCharacters(text.replaceAll(privateSequence, '')).split(/\r*\n/);
+  const lines = consoleLines(text);
   const phases = new Map<string, WorkerPhase>();
   let phase: string | undefined;
   let report: WorkerReport | undefined;
@@ -71,15 +60,11 @@ export function readWorkerConsole(text: string, build: string): WorkerProgress {
     const parsed = json === undefined ? undefined : parseReport(json);
     if (parsed?.build === build) report = parsed;
   }
-  const tail = lines
-    .filter((line) => line.trim() !== '')
-    .slice(-TAIL_LINES)
-    .map(forReading);
   return {
     phase: report?.ok === false ? report.phase : phase,
     phases: [...phases.values()],
     report,
-    tail,
+    tail: consoleTail(lines),
   };
 }
 
