@@ -28,6 +28,8 @@ const environment = {
   WORKER_IMAGE_PARAMETER: '/bench',
   WORKER_INSTANCE_TYPES_AMD64: 'm6i.large',
   WORKER_INSTANCE_TYPES_ARM64: 'm7g.large',
+  BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large',
+  BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
   WORKER_PLATFORM: 'freebsd',
   WORKER_SECONDS: '60',
   SUBNET_IDS: 'subnet-1',

@@ -149,6 +149,7 @@ function describe(
       pkgbase: recipe.system === 'pkgbase',
       packages: packages.filter(({ repository }) => repository === '').length,
       update,
+      bootTest: recipe.bootTest !== false,
     }),
   };
 }

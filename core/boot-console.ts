@@ -1,5 +1,6 @@
-import type { ErrorCode } from './errors.ts';
+import { type BootPhase, bootPhases } from './build-state.ts';
 import { consoleLines, consoleTail, forReading } from './console-text.ts';
+import type { ErrorCode } from './errors.ts';
 
 interface Rule {
   readonly code: ErrorCode;
@@ -60,11 +61,8 @@ const keysEnd = /\bec2: -----END SSH HOST KEY FINGERPRINTS-----/;
 /** ssh-keygen -l: bits, digest, comment, type. */
 const key = /\bec2: \d+ \S+:\S+ .*\(\w[\w-]*\)$/;
 
-export type BootPhase = 'firmware' | 'kernel' | 'host-keys' | 'login';
-
 /** What a console says about a boot so far. */
 export interface BootProgress {
-  /** In the order in which a boot goes through them. */
   readonly reached: readonly BootPhase[];
   /** The first thing that went wrong. */
   readonly failure: { readonly code: ErrorCode; readonly line: string } | undefined;
@@ -83,7 +81,7 @@ export function readBootConsole(text: string): BootProgress {
     login: shows(milestones.login),
   };
   return {
-    reached: (Object.keys(reached) as BootPhase[]).filter((phase) => reached[phase]),
+    reached: bootPhases.filter((phase) => reached[phase]),
     failure: firstFailure(lines),
     tail: consoleTail(lines),
   };

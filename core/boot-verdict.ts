@@ -1,4 +1,5 @@
-import type { BootPhase, BootProgress } from './boot-console.ts';
+import type { BootProgress } from './boot-console.ts';
+import type { BootPhase } from './build-state.ts';
 import { type ErrorCode, FactoryError } from './errors.ts';
 
 /** rc(8) starts ec2_loghostkey before getty(8) asks for a login, but logger(1) and the port have their buffers. Milliseconds. */

@@ -7,6 +7,10 @@ const snapshotId = z.string().check(z.regex(/^snap-[0-9a-f]+$/));
 const imageId = z.string().check(z.regex(/^ami-[0-9a-f]+$/));
 const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 
+/** In the order in which a boot goes through them. */
+export const bootPhases = ['firmware', 'kernel', 'host-keys', 'login'] as const;
+export type BootPhase = (typeof bootPhases)[number];
+
 /** What the state machine carries from state to state. Reading it top to bottom is reading a build. */
 export const buildState = z.object({
   // Given by the caller.
@@ -28,6 +32,15 @@ export const buildState = z.object({
       secondsAllowed: z.int(),
     }),
     job: z.object({ key: z.string(), sha256 }),
+    /** How the image is tried before it is delivered; null when the recipe does not want that. */
+    bootTest: z.nullable(
+      z.object({
+        instanceTypes: z.array(z.string()).check(z.minLength(1)),
+        secondsAllowed: z.int(),
+        /** Whether the image prints the fingerprints of its host keys, as ec2_loghostkey does. */
+        hostKeys: z.boolean(),
+      }),
+    ),
     image: z.object({
       name: z.string(),
       description: z.string(),
@@ -81,6 +94,15 @@ export const buildState = z.object({
   // Added by Register.
   image: z.object({ imageId, registeredAt: z.number() }),
 
+  // Added by LaunchBootTest; WaitForBoot notes what it sees.
+  bootTest: z.object({
+    instanceId,
+    instanceType: z.string(),
+    launchedAt: z.number(),
+    /** How far the image has come, and when that was seen first, in seconds after the launch. */
+    phases: z.array(z.object({ name: z.enum(bootPhases), seconds: z.number() })),
+  }),
+
   // Added by CleanUp.
   cleaned: z.object({
     instances: z.array(z.string()),
@@ -109,4 +131,13 @@ export function parseSlice<T extends z.ZodMiniType>(schema: T, value: unknown, s
     },
     { cause: result.error },
   );
+}
+
+/** What this state of the machine cannot do without, although other states can. */
+export function required<T>(value: T | null | undefined, field: string): T {
+  if (value !== undefined && value !== null) return value;
+  throw new FactoryError('InvalidState', {
+    message: `the state has no ${field}, which this step is about`,
+    remedy: 'statemachines/ and the functions are of different versions: deploy again.',
+  });
 }

@@ -10,6 +10,8 @@ export interface EstimatedBuild {
   /** How many packages the recipe and its flavour name; what they depend on is not known before the build. */
   readonly packages: number;
   readonly update: 'none' | 'freebsd-update' | 'pkg';
+  /** Whether the image is booted before it counts as built. */
+  readonly bootTest: boolean;
   /** The worker's instance type, if it is known; else the first that deployments use. */
   readonly instanceType?: string;
 }
@@ -86,14 +88,19 @@ const UPDATE_SECONDS = { none: 0, pkg: 60, 'freebsd-update': 300 } as const;
 /** No figure is published. "Under 30 s" was told of small images (CloudCaptain); 8 GiB take minutes elsewhere. */
 const SNAPSHOT_SPEED = 20 * MB;
 
+/** As the worker, and some polls of a console that lags. Updates at first boot take longer, and are not known here. */
+const BOOT_TEST_SECONDS = 60;
+
 /** Detaching, RegisterImage and its polls, clean-up: no published figures; one poll of each. */
 const REST_SECONDS = 20;
 
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
-  states: 17,
-  tasks: 10,
-  poll: { worker: 8, snapshot: 10 },
+  states: 20,
+  tasks: 12,
+  /** Those of the boot test. */
+  bootTest: { states: 3, tasks: 2 },
+  poll: { worker: 8, snapshot: 10, boot: 8 },
   statesPerPoll: 3,
 } as const;
 
@@ -113,13 +120,19 @@ export function estimate(build: EstimatedBuild): Estimate {
   const seconds = Math.round(sum(phases.map((phase) => phase.seconds)));
   const of = (name: string) => phases.find((phase) => phase.name === name)?.seconds ?? 0;
   const snapshot = of('snapshot');
-  const worker = seconds - snapshot - of('register');
-  const { poll, states, statesPerPoll, tasks } = stateMachineShape;
-  const polls = Math.ceil(worker / poll.worker) + Math.ceil(snapshot / poll.snapshot);
+  const boot = of('boot test');
+  const worker = seconds - snapshot - of('register') - boot;
+  const { poll, statesPerPoll, bootTest } = stateMachineShape;
+  const tasks = stateMachineShape.tasks - (build.bootTest ? 0 : bootTest.tasks);
+  const states = stateMachineShape.states - (build.bootTest ? 0 : bootTest.states);
+  const polls =
+    Math.ceil(worker / poll.worker) + Math.ceil(snapshot / poll.snapshot) + Math.ceil(boot / poll.boot);
   const transitions = states + polls * statesPerPoll;
 
   const instanceType = build.instanceType ?? usualInstanceType[build.architecture];
   const hours = worker / 3600;
+  // The deployment's first type for boot tests is the worker's (infra/functions.ts; a test compares).
+  const bootHours = boot / 3600;
   const lines = [
     {
       name: `worker ${instanceType}`,
@@ -129,9 +142,18 @@ export function estimate(build: EstimatedBuild): Estimate {
           ? 'its price is not known here'
           : `${prices.instanceHour[instanceType]} an hour`,
     },
+    ...(build.bootTest
+      ? [
+          {
+            name: `boot test ${usualInstanceType[build.architecture]}`,
+            dollars: (prices.instanceHour[usualInstanceType[build.architecture]] ?? 0) * bootHours,
+            because: `${prices.instanceHour[usualInstanceType[build.architecture]]} an hour`,
+          },
+        ]
+      : []),
     {
       name: 'public address',
-      dollars: prices.publicAddressHour * hours,
+      dollars: prices.publicAddressHour * (hours + bootHours),
       because: `${prices.publicAddressHour} an hour`,
     },
     {
@@ -177,7 +199,10 @@ function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
   };
 }
 
-function phasesOf({ packages, update }: EstimatedBuild, size: Estimate['size']): Estimate['phases'] {
+function phasesOf(
+  { packages, update, bootTest }: EstimatedBuild,
+  size: Estimate['size'],
+): Estimate['phases'] {
   const { download, extracted } = size;
   return [
     {
@@ -215,6 +240,9 @@ function phasesOf({ packages, update }: EstimatedBuild, size: Estimate['size']):
       seconds: Math.max(30, extracted / SNAPSHOT_SPEED),
       because: 'no figure is published; a guess',
     },
+    ...(bootTest
+      ? [{ name: 'boot test', seconds: BOOT_TEST_SECONDS, because: 'a boot and some polls, assumed' }]
+      : []),
     { name: 'register', seconds: REST_SECONDS, because: 'register and clean up; no figure is published' },
   ].map((phase) => ({ ...phase, seconds: Math.round(phase.seconds) }));
 }

@@ -25,6 +25,9 @@ export const functionEnvironment = {
     WORKER_PLATFORM: z.enum(workerPlatforms),
     /** Seconds from launch to report. */
     WORKER_SECONDS: z.pipe(z.pipe(z.string(), z.transform(Number)), z.int().check(z.positive())),
+    /** Types that recipes may have their image tried on, in the order in which they are taken when a recipe names none. */
+    BOOT_TEST_INSTANCE_TYPES_AMD64: list,
+    BOOT_TEST_INSTANCE_TYPES_ARM64: list,
   }),
   launch: z.object({
     ARTIFACTS_BUCKET: bucket,
@@ -39,6 +42,11 @@ export const functionEnvironment = {
   wait: z.object({ ARTIFACTS_BUCKET: bucket }),
   snapshot: z.object({}),
   register: z.object({}),
+  'launch-boot-test': z.object({
+    SUBNET_IDS: list,
+    SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
+  }),
+  'wait-for-boot': z.object({ ARTIFACTS_BUCKET: bucket }),
   'clean-up': z.object({}),
   reaper: z.object({
     /** Whose executions the builds are. */

@@ -25,6 +25,9 @@ export interface WorkerSpec {
   readonly tags: Tags;
 }
 
+/** An instance to try an image with. */
+export type BootTestSpec = Omit<WorkerSpec, 'userData'>;
+
 export interface Instance {
   readonly instanceId: string;
   readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
@@ -40,6 +43,8 @@ export interface Instances {
    * Throws errors named by their EC2 code, such as `InsufficientInstanceCapacity`.
    */
   runWorker(spec: WorkerSpec): Promise<{ instanceId: string }>;
+  /** Launches an image to see whether it boots: as a worker, and without user-data. Throws as runWorker does. */
+  runBootTest(spec: BootTestSpec): Promise<{ instanceId: string }>;
   /** Undefined when EC2 does not know the id (yet, or any more). */
   describe(instanceId: string): Promise<Instance | undefined>;
   findByBuild(build: string): Promise<Instance[]>;
@@ -47,6 +52,8 @@ export interface Instances {
   findOfAnyBuild(): Promise<OfBuild<Instance>[]>;
   /** The serial console so far, at most its last 64 KB; empty when there is none yet. */
   console(instanceId: string): Promise<string>;
+  /** The screen as JPEG; undefined where EC2 has none to show. */
+  screenshot(instanceId: string): Promise<Uint8Array | undefined>;
   /** Ends the instance without waiting for its system to shut down. No error when it is gone. */
   terminate(instanceIds: readonly string[]): Promise<void>;
 }
@@ -162,7 +169,7 @@ export interface Executions {
 }
 
 export interface Artifacts {
-  put(key: string, body: string, contentType: string): Promise<void>;
+  put(key: string, body: string | Uint8Array, contentType: string): Promise<void>;
   /** A URL that fetches the object without credentials; a secret while it is valid. */
   presign(key: string, seconds: number): Promise<string>;
   /** A URL to which the object can be put without credentials; a secret while it is valid. */

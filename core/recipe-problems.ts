@@ -86,12 +86,14 @@ interface SchemaParts {
   readonly valueType?: unknown;
   readonly innerType?: unknown;
   readonly in?: unknown;
+  readonly options?: readonly unknown[];
 }
 
-/** What is inside optional, default and pipe. */
+/** What is inside optional, default and pipe; of a choice, the object. */
 function unwrapped(schema: unknown): SchemaParts | undefined {
   const parts = (schema as { readonly _zod?: { readonly def: SchemaParts } } | undefined)?._zod?.def;
-  const inner = parts?.innerType ?? parts?.in;
+  const object = parts?.options?.find((option) => unwrapped(option)?.shape !== undefined);
+  const inner = parts?.innerType ?? parts?.in ?? object;
   return inner === undefined ? parts : unwrapped(inner);
 }
 

@@ -4,6 +4,7 @@ import { described, text } from './described.ts';
 import { FactoryError } from './errors.ts';
 import { mailSchema } from './mail.ts';
 import { panicmailSchema } from './panicmail.ts';
+import { bootTestSchema } from './recipe-boot-test.ts';
 import {
   extraSets,
   files,
@@ -276,6 +277,10 @@ const recipeShape = {
   mail: described(z.optional(mailSchema), 'Outgoing mail, through relays chosen by the sender.'),
   panicmail: described(z.optional(panicmailSchema), 'Encrypted reports of kernel panics by mail.'),
   image: described(z.prefault(z.strictObject(imageShape), {}), 'Settings of the AMI.'),
+  bootTest: described(
+    z.optional(bootTestSchema),
+    'How the AMI is booted once before it counts as built. false: not at all. Part of the image’s identity: an image that was adopted has passed the same test.',
+  ),
 };
 
 const recipeObject = z.strictObject(recipeShape);

@@ -40,6 +40,7 @@ function inner(schema: Schema, name: string): string[] {
   if (schema.items) return rows(schema.items, `${name}[].`);
   const record = schema.additionalProperties;
   return [
+    ...(schema.anyOf ?? []).flatMap((each) => rows(each, `${name}.`)),
     ...rows(schema, `${name}.`),
     ...(typeof record === 'object' ? rows(record, `${name}.<name>.`) : []),
   ];

@@ -99,6 +99,10 @@ function fileValue(schema: Schema, removable: boolean): Schema {
   const nothing = removable ? [removed] : [];
   if (isMap(schema)) return alternatives(fileMap(schema, removable), nothing);
   if (schema.items) return alternatives({ ...schema, items: fileValue(schema.items, false) }, nothing);
+  if (schema.anyOf?.some(isMap)) {
+    const anyOf = schema.anyOf.map((each) => (isMap(each) ? fileMap(each, removable) : each));
+    return alternatives({ ...schema, anyOf }, [reference, ...nothing]);
+  }
   return alternatives(schema, [...(takesAnyString(schema) ? [] : [reference]), ...nothing]);
 }
 

@@ -31,6 +31,15 @@ export const workerInstanceTypes = {
   arm64: ['m7g.large', 'm6g.large'],
 } as const;
 
+/**
+ * What a recipe may have its image tried on; the first that has capacity when it names none. Nitro, whose console can be read while it
+ * runs; UEFI and BIOS on amd64. One per family that FreeBSD users ask for, no size that costs more than a worker.
+ */
+export const bootTestInstanceTypes = {
+  amd64: ['m6i.large', 'm5.large', 'm7i.large', 'c6i.large', 't3.small'],
+  arm64: ['m7g.large', 'm6g.large', 'c7g.large', 't4g.small'],
+} as const;
+
 export interface FunctionsProps {
   readonly artifacts: Bucket;
   readonly payload: WorkerPayload;
@@ -42,6 +51,7 @@ type Environments = { readonly [Name in StepName]: EnvironmentOf<Name> };
 
 const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
   const ARTIFACTS_BUCKET = artifacts.bucketName;
+  const place = { SUBNET_IDS: network.subnetIds.join(','), SECURITY_GROUP_ID: network.securityGroupId };
   return {
     plan: {
       ARTIFACTS_BUCKET,
@@ -50,11 +60,12 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
       WORKER_INSTANCE_TYPES_AMD64: workerInstanceTypes.amd64.join(','),
       WORKER_INSTANCE_TYPES_ARM64: workerInstanceTypes.arm64.join(','),
       WORKER_SECONDS: String(WORKER_SECONDS),
+      BOOT_TEST_INSTANCE_TYPES_AMD64: bootTestInstanceTypes.amd64.join(','),
+      BOOT_TEST_INSTANCE_TYPES_ARM64: bootTestInstanceTypes.arm64.join(','),
     },
     launch: {
       ARTIFACTS_BUCKET,
-      SUBNET_IDS: network.subnetIds.join(','),
-      SECURITY_GROUP_ID: network.securityGroupId,
+      ...place,
       PAYLOAD_BUCKET: payload.bucketName,
       PAYLOAD_KEY: payload.key,
       PAYLOAD_SHA256: payload.sha256,
@@ -63,6 +74,8 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     wait: { ARTIFACTS_BUCKET },
     snapshot: {},
     register: {},
+    'launch-boot-test': place,
+    'wait-for-boot': { ARTIFACTS_BUCKET },
     'clean-up': {},
   };
 };
@@ -74,7 +87,8 @@ export function stepFunctions(
 ): Readonly<Record<StepName, LambdaFunction>> {
   const grants = grantsOf(scope, {
     ...props,
-    instanceTypes: Object.values(workerInstanceTypes).flat(),
+    workerTypes: Object.values(workerInstanceTypes).flat(),
+    bootTestTypes: Object.values(bootTestInstanceTypes).flat(),
   });
   const made = Object.entries(environments(props)).map(([name, environment]) => [
     name,

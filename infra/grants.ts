@@ -15,7 +15,8 @@ export interface GrantTargets {
   readonly payload: WorkerPayload;
   readonly network: WorkerNetwork;
   readonly settings: FoundrySettings;
-  readonly instanceTypes: readonly string[];
+  readonly workerTypes: readonly string[];
+  readonly bootTestTypes: readonly string[];
 }
 
 type Conditions = Record<string, Record<string, string | readonly string[]>>;
@@ -46,7 +47,7 @@ const taggedOnly: Conditions = {
  */
 export function grantsOf(
   scope: Construct,
-  { artifacts, payload, network, settings, instanceTypes }: GrantTargets,
+  { artifacts, payload, network, settings, workerTypes, bootTestTypes }: GrantTargets,
 ): Readonly<Record<StepName, readonly PolicyStatement[]>> {
   const { partition } = Stack.of(scope);
   const { own, instance, volume, image, snapshot } = ec2Resources(scope);
@@ -55,6 +56,17 @@ export function grantsOf(
   // Only in the very call that makes the resource.
   const tagOnCreation = (resources: string | string[], ...creations: string[]) =>
     allow('ec2:CreateTags', resources, { StringEquals: { 'ec2:CreateAction': creations } });
+  /** An instance without profile, in the worker's network, of certain types, from its first moment tagged like its root volume. */
+  const runTagged = (types: readonly string[]) => [
+    allow('ec2:RunInstances', instance, {
+      ...taggedOnly,
+      StringEquals: { 'ec2:MetadataHttpTokens': 'required', 'ec2:InstanceType': types },
+    }),
+    allow('ec2:RunInstances', volume, taggedOnly),
+    allow('ec2:RunInstances', [...subnets, own('security-group', network.securityGroupId)]),
+    // An interface that exists elsewhere cannot be borrowed.
+    allow('ec2:RunInstances', own('network-interface'), { ArnEquals: { 'ec2:Subnet': subnets } }),
+  ];
   const buildObject = (file: Parameters<typeof artifactKey>[1]) =>
     artifacts.arnForObjects(artifactKey('*', file));
 
@@ -82,20 +94,13 @@ export function grantsOf(
       describe('Subnets'),
       allow('ec2:CreateVolume', volume, taggedOnly),
       allow('ec2:DeleteVolume', volume, ours),
-      allow('ec2:RunInstances', instance, {
-        ...taggedOnly,
-        StringEquals: { 'ec2:MetadataHttpTokens': 'required', 'ec2:InstanceType': instanceTypes },
-      }),
-      allow('ec2:RunInstances', volume, taggedOnly),
+      ...runTagged(workerTypes),
       // FreeBSD's publisher is not pinned unless the deployment says who it is: the SSM parameter decides what is launched.
       allow(
         'ec2:RunInstances',
         image,
         settings.workerImageOwner ? { StringEquals: { 'ec2:Owner': settings.workerImageOwner } } : undefined,
       ),
-      allow('ec2:RunInstances', [...subnets, own('security-group', network.securityGroupId)]),
-      // An interface that exists elsewhere cannot be borrowed.
-      allow('ec2:RunInstances', own('network-interface'), { ArnEquals: { 'ec2:Subnet': subnets } }),
       tagOnCreation([instance, volume], 'CreateVolume', 'RunInstances'),
       // S3 judges a presigned URL by its signer's role. It ends with the credentials that signed it, hours after a worker has used it.
       allow('s3:GetObject', [
@@ -123,6 +128,18 @@ export function grantsOf(
       allow('ec2:RegisterImage', snapshot, ours),
       allow('ec2:RegisterImage', image, tagged),
       tagOnCreation(image, 'RegisterImage'),
+    ],
+    'launch-boot-test': [
+      describe('Subnets'),
+      ...runTagged(bootTestTypes),
+      // What the factory made, and nothing else.
+      allow('ec2:RunInstances', image, ours),
+      tagOnCreation([instance, volume], 'RunInstances'),
+    ],
+    'wait-for-boot': [
+      describe('Instances'),
+      allow(['ec2:GetConsoleOutput', 'ec2:GetConsoleScreenshot'], instance, ours),
+      allow('s3:PutObject', [buildObject('boot.log'), buildObject('boot-screenshot.jpg')]),
     ],
     'clean-up': endings(scope),
   };

@@ -48,6 +48,7 @@ export async function deploy(
   const { subnetIds, securityGroupId } = await findNetwork(new EC2Client(client));
 
   const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
+  const place = { SUBNET_IDS: subnetIds.join(','), SECURITY_GROUP_ID: securityGroupId };
   const environments: { [Name in FunctionName]: EnvironmentOf<Name> } = {
     plan: {
       ARTIFACTS_BUCKET: artifactsBucket,
@@ -57,11 +58,12 @@ export async function deploy(
       WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WORKER_SECONDS: String(workerSeconds),
+      BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
+      BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
     },
     launch: {
       ARTIFACTS_BUCKET: artifactsBucket,
-      SUBNET_IDS: subnetIds.join(','),
-      SECURITY_GROUP_ID: securityGroupId,
+      ...place,
       PAYLOAD_BUCKET: artifactsBucket,
       PAYLOAD_KEY: payloadKey,
       PAYLOAD_SHA256: payloadSha256,
@@ -70,6 +72,8 @@ export async function deploy(
     wait: { ARTIFACTS_BUCKET: artifactsBucket },
     snapshot: {},
     register: {},
+    'launch-boot-test': place,
+    'wait-for-boot': { ARTIFACTS_BUCKET: artifactsBucket },
     'clean-up': {},
     reaper: {
       STATE_MACHINE_ARN: stateMachineArn,

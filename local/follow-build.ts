@@ -31,7 +31,8 @@ const stateStages = [
   { title: 'attach', from: 'Attach', until: 'WaitForWorker' },
   { title: 'worker', from: 'WaitForWorker', until: 'Snapshot' },
   { title: 'snapshot', from: 'Snapshot', until: 'Register' },
-  { title: 'register', from: 'Register', until: 'CleanUp' },
+  { title: 'register', from: 'Register', until: ['LaunchBootTest', 'CleanUp'] },
+  { title: 'boot test', from: 'LaunchBootTest', until: 'CleanUp' },
   { title: 'clean-up', from: 'CleanUp', until: 'Done' },
 ] as const;
 
@@ -102,7 +103,8 @@ async function readStages(
   const stages: Stage[] = [];
   for (const { title, from, until } of stateStages) {
     const begun = enteredAt.get(from);
-    const over = enteredAt.get(until);
+    // Without a boot test the clean-up comes next.
+    const over = [until].flat().flatMap((name) => enteredAt.get(name) ?? [])[0];
     if (title === 'worker') {
       const phases = begun === undefined ? [] : await readPhases(events, ec2, build);
       stages.push(

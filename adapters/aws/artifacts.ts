@@ -47,7 +47,8 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
       try {
         response = await client.fetch(urlOf(key), {
           method: 'PUT',
-          body,
+          // Not every Uint8Array is one of a plain ArrayBuffer to the types of fetch.
+          body: typeof body === 'string' ? body : new Uint8Array(body),
           headers: { 'content-type': contentType },
         });
         text = await response.text();

@@ -5,11 +5,12 @@ import {
   type Instance as Ec2Instance,
   type Filter,
   GetConsoleOutputCommand,
+  GetConsoleScreenshotCommand,
   paginateDescribeInstances,
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import type { Instance, Instances, OfBuild } from '../../core/ports.ts';
+import type { BootTestSpec, Instance, Instances, OfBuild } from '../../core/ports.ts';
 import { unless } from './absence.ts';
 import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
@@ -30,30 +31,36 @@ async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Instance
   return found;
 }
 
+async function run(
+  ec2: EC2Client,
+  spec: BootTestSpec,
+  more: { readonly UserData?: string },
+): Promise<{ instanceId: string }> {
+  const { Instances: [instance] = [] } = await ec2.send(
+    new RunInstancesCommand({
+      ClientToken: spec.clientToken,
+      MinCount: 1,
+      MaxCount: 1,
+      ImageId: spec.imageId,
+      InstanceType: spec.instanceType as _InstanceType,
+      SubnetId: spec.subnetId,
+      SecurityGroupIds: [spec.securityGroupId],
+      // What powers itself off is gone: it cannot be left behind stopped, with its root volume billed.
+      InstanceInitiatedShutdownBehavior: 'terminate',
+      MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1, HttpEndpoint: 'enabled' },
+      TagSpecifications: [toTagSpecification('instance', spec.tags), toTagSpecification('volume', spec.tags)],
+      ...more,
+    }),
+  );
+  if (!instance?.InstanceId) throw new Error('RunInstances returned no instance');
+  return { instanceId: instance.InstanceId };
+}
+
 export const ec2Instances = (ec2: EC2Client): Instances => ({
-  async runWorker(spec) {
-    const { Instances: [instance] = [] } = await ec2.send(
-      new RunInstancesCommand({
-        ClientToken: spec.clientToken,
-        MinCount: 1,
-        MaxCount: 1,
-        ImageId: spec.imageId,
-        InstanceType: spec.instanceType as _InstanceType,
-        SubnetId: spec.subnetId,
-        SecurityGroupIds: [spec.securityGroupId],
-        UserData: Buffer.from(spec.userData).toString('base64'),
-        // A worker that powers off is gone: it cannot be left behind stopped, with its root volume billed.
-        InstanceInitiatedShutdownBehavior: 'terminate',
-        MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1, HttpEndpoint: 'enabled' },
-        TagSpecifications: [
-          toTagSpecification('instance', spec.tags),
-          toTagSpecification('volume', spec.tags),
-        ],
-      }),
-    );
-    if (!instance?.InstanceId) throw new Error('RunInstances returned no instance');
-    return { instanceId: instance.InstanceId };
-  },
+  runWorker: ({ userData, ...spec }) =>
+    run(ec2, spec, { UserData: Buffer.from(userData).toString('base64') }),
+
+  runBootTest: (spec) => run(ec2, spec, {}),
 
   describe: (instanceId) =>
     unless(['InvalidInstanceID.NotFound'], async () => {
@@ -75,6 +82,15 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
       );
     const output = (await read(true)) || (await read(false)) || '';
     return Buffer.from(output, 'base64').toString('utf8');
+  },
+
+  async screenshot(instanceId) {
+    // EC2 has none of Graviton, bare metal and some GPU instances, nor of one that does not run ("Instance console screenshot").
+    const data = await unless(
+      ['InvalidInstanceID.NotFound', 'UnsupportedOperation', 'IncorrectInstanceState', 'IncorrectState'],
+      async () => (await ec2.send(new GetConsoleScreenshotCommand({ InstanceId: instanceId }))).ImageData,
+    );
+    return data === undefined ? undefined : Buffer.from(data, 'base64');
   },
 
   async terminate(instanceIds) {

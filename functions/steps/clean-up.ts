@@ -5,7 +5,7 @@ import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts'
 
 export const cleanUpStep = {
   name: 'clean-up',
-  input: z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true })),
+  input: z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true, bootTest: true })),
   output: z.pick(buildState, { cleaned: true }),
   options: z.object({ outcome: z.enum(['succeeded', 'failed']) }),
 };
@@ -30,7 +30,8 @@ export const cleanUp =
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
     { name: build, startTime }: Execution,
   ): Promise<z.output<typeof cleanUpStep.output>> => {
-    const workers = await ofBuild(instances, build, state.worker, 'instanceId');
+    const knownInstances = [state.worker, state.bootTest];
+    const workers = await ofBuild(instances, build, knownInstances, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
     // The name of an execution comes free after 90 days (StartExecution), at once when the state machine is made anew: what an
     // earlier one delivered carries the same tag, and stays.
@@ -39,7 +40,7 @@ export const cleanUp =
     // Not those that have terminated: their tags go away in time, and with them the right to touch them.
     await instances.terminate(alive);
 
-    const found = await ofBuild(volumes, build, state.worker, 'volumeId');
+    const found = await ofBuild(volumes, build, [state.worker], 'volumeId');
     const disks = found.filter(({ state }) => state !== 'deleted');
     const busy: string[] = [];
     for (const { volumeId, state: volumeState } of disks) {
@@ -48,15 +49,15 @@ export const cleanUp =
       if (volumeState === 'available' || volumeState === 'error') await volumes.delete(volumeId);
       else if (volumeState !== 'deleting') busy.push(`${volumeId} (${volumeState})`);
     }
-    const workersNow = await ofBuild(instances, build, state.worker, 'instanceId');
+    const workersNow = await ofBuild(instances, build, knownInstances, 'instanceId');
     const ending = workersNow.filter(({ state }) => state !== 'terminated');
     busy.push(...ending.map(({ instanceId, state }) => `${instanceId} (${state})`));
 
     const failed = outcome === 'failed';
-    const allImages = failed ? await ofBuild(images, build, state.image, 'imageId') : [];
+    const allImages = failed ? await ofBuild(images, build, [state.image], 'imageId') : [];
     const doomedImages = allImages.filter(ofThisExecution).map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);
-    const allSnapshots = (await ofBuild(snapshots, build, state.snapshot, 'snapshotId'))
+    const allSnapshots = (await ofBuild(snapshots, build, [state.snapshot], 'snapshotId'))
       .filter(ofThisExecution)
       .map(({ snapshotId }) => snapshotId);
     const doomedSnapshots = failed
@@ -92,13 +93,15 @@ interface Findable<T> {
 async function ofBuild<Key extends string, T extends Readonly<Record<Key, string>>>(
   port: Findable<T>,
   build: string,
-  known: Readonly<Record<Key, string>> | undefined,
+  known: readonly (Readonly<Record<Key, string>> | undefined)[],
   key: Key,
 ): Promise<T[]> {
   const found = await port.findByBuild(build);
-  if (known === undefined || found.some((one) => one[key] === known[key])) return found;
-  const one = await port.describe(known[key]);
-  return one === undefined ? found : [...found, one];
+  for (const id of known.flatMap((each) => each?.[key] ?? [])) {
+    const one = found.some((each) => each[key] === id) ? undefined : await port.describe(id);
+    if (one !== undefined) found.push(one);
+  }
+  return found;
 }
 
 const union = (ids: readonly string[], id: string | undefined): string[] => [

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
+import { lacksCapacity } from '../../core/capacity.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
@@ -32,15 +33,6 @@ interface LaunchDependencies {
 
 /** A worker fetches its payload within minutes of its launch; a slow boot and a few retries are allowed for. */
 const PRESIGNED_SECONDS = 1800;
-
-/** EC2's codes for "not here, not now": the next type or zone may do. (EC2 API Reference, Error codes.) */
-const noCapacity = new Set([
-  'InsufficientInstanceCapacity',
-  'InsufficientHostCapacity',
-  'InsufficientReservedInstanceCapacity',
-  'InsufficientFreeAddressesInSubnet',
-  'Unsupported',
-]);
 
 /** Makes the target volume and the worker in one zone; goes on to the next type and zone where there is no capacity. */
 export const launch =
@@ -92,7 +84,7 @@ export const launch =
           });
           return { instanceId, volumeId, zone, instanceType, launchedAt: clock.now() };
         } catch (error) {
-          if (!(error instanceof Error && noCapacity.has(error.name))) throw error;
+          if (!lacksCapacity(error)) throw error;
           refusals.push(`${instanceType} in ${zone}: ${error.message}`);
         }
       }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
+import { printsHostKeys } from '../../core/boot-expectation.ts';
 import { type BuildState, buildState, type Execution } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
@@ -9,6 +10,7 @@ import { artifactKey, buildTags, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
 import type { Artifacts, Images, Mirror, Parameters, Sources } from '../../core/ports.ts';
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
+import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
 
 export const planStep = {
@@ -46,6 +48,7 @@ export const plan =
     const recipe = parseRecipe(input.recipe);
     refuseUnsupported(recipe, settings.WORKER_PLATFORM);
     const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources) });
+    const bootTest = planBootTest(resolved, settings);
     const workerImage = await findWorkerImage(recipe, parameters, images, settings);
 
     const seconds = settings.WORKER_SECONDS + CAPACITY_ALLOWANCE_SECONDS;
@@ -77,6 +80,7 @@ export const plan =
           instanceTypes: instanceTypes(recipe, settings),
           secondsAllowed: settings.WORKER_SECONDS,
         },
+        bootTest,
         job: { key: jobKey, sha256: createHash('sha256').update(jobText).digest('hex') },
         image: {
           ...resolved.image,
@@ -117,6 +121,27 @@ const instanceTypes = (recipe: Recipe, settings: PlanSettings): string[] =>
   recipe.architecture === 'arm64'
     ? settings.WORKER_INSTANCE_TYPES_ARM64
     : settings.WORKER_INSTANCE_TYPES_AMD64;
+
+/** How the image will be tried. What a recipe may launch is for the deployment to say, which pays. */
+function planBootTest(
+  { recipe, contents }: ResolvedBuild,
+  settings: PlanSettings,
+): BuildState['plan']['bootTest'] {
+  if (recipe.bootTest === false) return null;
+  const allowed =
+    recipe.architecture === 'arm64'
+      ? settings.BOOT_TEST_INSTANCE_TYPES_ARM64
+      : settings.BOOT_TEST_INSTANCE_TYPES_AMD64;
+  const { instanceTypes = allowed, timeout = usualBootTimeout } = recipe.bootTest ?? {};
+  const others = instanceTypes.filter((type) => !allowed.includes(type));
+  if (others.length > 0) {
+    throw new FactoryError('InvalidRecipe', {
+      message: `bootTest.instanceTypes has ${others.join(', ')}, on which this deployment tests no ${recipe.architecture} images`,
+      remedy: `choose among ${allowed.join(', ')}, or leave it out.`,
+    });
+  }
+  return { instanceTypes, secondsAllowed: timeout, hostKeys: printsHostKeys(contents) };
+}
 
 async function findWorkerImage(
   recipe: Recipe,

@@ -1,10 +1,11 @@
 import * as z from 'zod/mini';
-import { type BuildState, buildState } from '../../core/build-state.ts';
+import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { differences, expectedProperties } from '../../core/image-properties.ts';
 import { artifactKey } from '../../core/names.ts';
 import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { beginWaiting, noteSeen } from '../../core/waiting.ts';
 import { readWorkerConsole } from '../../core/worker-console.ts';
 import { consoleMark, workerFailure } from '../../core/worker-verdict.ts';
 
@@ -58,13 +59,7 @@ const fail = (
 export const wait = (dependencies: WaitDependencies) => {
   const { instances, volumes, snapshots, images, artifacts, clock } = dependencies;
 
-  const begin = (previous: Waiting | undefined): Waiting =>
-    previous && !previous.ready
-      ? previous
-      : { ready: false, since: clock.now(), goneFor: 0, seen: '', seenAt: clock.now() };
-
-  const look = (waiting: Waiting, seen: string): Waiting =>
-    seen === waiting.seen ? waiting : { ...waiting, seen, seenAt: clock.now() };
+  const look = (waiting: Waiting, seen: string): Waiting => noteSeen(waiting, seen, clock.now());
 
   const withinLimit = (waiting: Waiting, limit: number, what: string): Waiting => {
     if (clock.now() - waiting.since <= limit) return waiting;
@@ -188,13 +183,6 @@ export const wait = (dependencies: WaitDependencies) => {
     image: imageAvailable,
   } as const satisfies Record<Awaited, unknown>;
 
-  return (what: Awaited, state: WaitInput): Promise<WaitOutput> => looks[what](state, begin(state.waiting));
+  return (what: Awaited, state: WaitInput): Promise<WaitOutput> =>
+    looks[what](state, beginWaiting(state.waiting, clock.now()));
 };
-
-function required<T>(value: T | undefined, field: string): T {
-  if (value !== undefined) return value;
-  throw new FactoryError('InvalidState', {
-    message: `the state has no ${field}, which this wait is about`,
-    remedy: 'statemachines/ and the functions are of different versions: deploy again.',
-  });
-}

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type EstimatedBuild, estimate, stateMachineShape, usualInstanceType } from '../../core/estimate.ts';
 import { prices } from '../../core/prices.ts';
-import { workerInstanceTypes } from '../../infra/functions.ts';
+import { bootTestInstanceTypes, workerInstanceTypes } from '../../infra/functions.ts';
 
 const small: EstimatedBuild = {
   architecture: 'amd64',
@@ -11,6 +11,7 @@ const small: EstimatedBuild = {
   pkgbase: false,
   packages: 6,
   update: 'none',
+  bootTest: false,
 };
 
 describe('an estimate', () => {
@@ -37,6 +38,7 @@ describe('an estimate', () => {
     [{ sets: ['base', 'kernel', 'base_dbg'] }],
     [{ packages: 60 }],
     [{ update: 'freebsd-update' as const }],
+    [{ bootTest: true }],
   ])('grows with %j', (more) => {
     expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
     expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
@@ -62,6 +64,10 @@ test('every instance type that workers use has a price, and the first is the usu
     amd64: workerInstanceTypes.amd64[0],
     arm64: workerInstanceTypes.arm64[0],
   });
+  expect(usualInstanceType).toEqual({
+    amd64: bootTestInstanceTypes.amd64[0],
+    arm64: bootTestInstanceTypes.arm64[0],
+  });
 });
 
 test('counts the states of the state machine that there is', () => {
@@ -83,8 +89,14 @@ test('counts the states of the state machine that there is', () => {
     const ready: string | undefined = state?.Choices?.[0]?.Next;
     name = state?.Next ?? (state?.Default?.startsWith('Pause') ? ready : state?.Default);
   }
+  const bootTest = way.filter((name) => /Boot/.test(name));
+  expect(stateMachineShape.bootTest).toEqual({
+    states: bootTest.length,
+    tasks: bootTest.filter((name) => states[name]?.Type === 'Task').length,
+  });
   expect(way).toHaveLength(stateMachineShape.states);
   expect(way.filter((name) => states[name]?.Type === 'Task')).toHaveLength(stateMachineShape.tasks);
   expect(states.PauseForWorker?.Seconds).toBe(stateMachineShape.poll.worker);
   expect(states.PauseForSnapshot?.Seconds).toBe(stateMachineShape.poll.snapshot);
+  expect(states.PauseForBoot?.Seconds).toBe(stateMachineShape.poll.boot);
 });

@@ -9,6 +9,8 @@ const plan = {
   WORKER_INSTANCE_TYPES_AMD64: 'c7i.large, m7i.large',
   WORKER_INSTANCE_TYPES_ARM64: 'c7g.large',
   WORKER_SECONDS: '3600',
+  BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large',
+  BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
 };
 
 describe('the environment of a function', () => {
@@ -20,6 +22,8 @@ describe('the environment of a function', () => {
       WORKER_INSTANCE_TYPES_AMD64: ['c7i.large', 'm7i.large'],
       WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
       WORKER_SECONDS: 3600,
+      BOOT_TEST_INSTANCE_TYPES_AMD64: ['m6i.large'],
+      BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
     });
   });
 

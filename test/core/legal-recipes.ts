@@ -55,6 +55,13 @@ export const plausibleRecipe = fc.record(
       .map((more) => [...new Set(['base', 'kernel', ...more])]),
     hostname,
     image,
+    bootTest: fc.oneof(
+      fc.constant(false),
+      fc.record(
+        { instanceTypes: fc.constant(['m6i.large']), timeout: fc.integer({ min: 5, max: 1800 }) },
+        { requiredKeys: [] },
+      ),
+    ),
   },
   { requiredKeys: ['name', 'release', 'architecture'] },
 );

@@ -47,6 +47,28 @@ const alive = (fake: FakeAccount) =>
     .map(({ instanceId }) => instanceId);
 
 describe('clean-up', () => {
+  test.each(['succeeded', 'failed'] as const)(
+    'after a build that %s ends the boot test and its root, also when no search by tag sees it yet',
+    async (outcome) => {
+      const { fake, state, image } = await built();
+      const { instanceId } = await fake.instances.runBootTest({
+        clientToken: 'boot',
+        imageId: image.imageId,
+        instanceType: 'm6i.large',
+        subnetId: 'subnet-a',
+        securityGroupId: 'sg-1',
+        tags: buildTags(BUILD, 'boot-test'),
+      });
+      fake.settle();
+      fake.hidden.add(instanceId);
+      const bootTest = { instanceId, instanceType: 'm6i.large', launchedAt: fake.time, phases: [] };
+      const { cleaned } = await untilDone(fake, { ...state, image, bootTest }, outcome);
+      expect(cleaned.instances).toContain(instanceId);
+      expect(alive(fake)).toEqual([]);
+      expect(fake.heldImages.size).toBe(outcome === 'failed' ? 0 : 1);
+    },
+  );
+
   test('after success leaves image and snapshot, and nothing else of the build', async () => {
     const { fake, state, image, other } = await built();
     const { cleaned } = await untilDone(fake, state, 'succeeded');

@@ -210,6 +210,8 @@ describe('the functions as they are shipped', () => {
     WORKER_INSTANCE_TYPES_AMD64: 'c7i.large',
     WORKER_INSTANCE_TYPES_ARM64: 'c7g.large',
     WORKER_SECONDS: '3600',
+    BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large',
+    BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
     SUBNET_IDS: 'subnet-a',
     SECURITY_GROUP_ID: 'sg-1',
     PAYLOAD_BUCKET: 'payloads',

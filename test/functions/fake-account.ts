@@ -4,6 +4,7 @@ import type { Tags } from '../../core/names.ts';
 import { tagKey } from '../../core/names.ts';
 import type {
   Artifacts,
+  BootTestSpec,
   BuildExecution,
   Executions,
   Image,
@@ -29,7 +30,9 @@ import type {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface HeldInstance extends Mutable<Instance> {
-  readonly spec: WorkerSpec;
+  readonly spec: BootTestSpec & Partial<WorkerSpec>;
+  /** Undefined when GetConsoleScreenshot has none. */
+  screen?: Uint8Array;
   /** Empty when GetConsoleOutput has nothing. */
   console: string;
 }
@@ -177,38 +180,48 @@ export class FakeAccount {
     },
   };
 
+  #launch(call: string, spec: HeldInstance['spec']): { instanceId: string } {
+    const zone = this.zones.get(spec.subnetId);
+    if (zone === undefined) throw awsError('InvalidSubnetID.NotFound');
+    const launchable =
+      this.launchableImages.has(spec.imageId) || this.heldImages.get(spec.imageId)?.state === 'available';
+    if (!launchable) throw awsError('InvalidAMIID.NotFound');
+    const refusal = this.refusals.get(`${spec.instanceType} ${zone}`);
+    if (refusal) throw refusal;
+    const instanceId = this.#once('instance', spec, () => {
+      const id = this.#id('i');
+      this.heldInstances.set(id, {
+        instanceId: id,
+        state: 'pending',
+        stateReason: '',
+        startedAt: this.time,
+        spec,
+        console: '',
+      });
+      const volumeId = this.#id('vol');
+      // The tags of the launch go to the root volume too, as the adapter asks.
+      this.heldVolumes.set(volumeId, {
+        volumeId,
+        spec: { clientToken: '', zone, sizeGiB: 10, tags: spec.tags },
+        startedAt: this.time,
+        state: 'in-use',
+        attachedTo: { instanceId: id, device: '/dev/sda1', root: true },
+      });
+      this.changes.push(`${call} ${id}`);
+      return id;
+    });
+    return { instanceId };
+  }
+
   readonly instances: Instances = {
     runWorker: async (spec) => {
       this.#call('instances.runWorker');
-      const zone = this.zones.get(spec.subnetId);
-      if (zone === undefined) throw awsError('InvalidSubnetID.NotFound');
-      if (!this.launchableImages.has(spec.imageId)) throw awsError('InvalidAMIID.NotFound');
       if (Buffer.byteLength(spec.userData) > 16 * 1024) throw awsError('InvalidParameterValue', 'user data');
-      const refusal = this.refusals.get(`${spec.instanceType} ${zone}`);
-      if (refusal) throw refusal;
-      const instanceId = this.#once('instance', spec, () => {
-        const id = this.#id('i');
-        this.heldInstances.set(id, {
-          instanceId: id,
-          state: 'pending',
-          stateReason: '',
-          startedAt: this.time,
-          spec,
-          console: '',
-        });
-        const volumeId = this.#id('vol');
-        // The tags of the launch go to the root volume too, as the adapter asks.
-        this.heldVolumes.set(volumeId, {
-          volumeId,
-          spec: { clientToken: '', zone, sizeGiB: 10, tags: spec.tags },
-          startedAt: this.time,
-          state: 'in-use',
-          attachedTo: { instanceId: id, device: '/dev/sda1', root: true },
-        });
-        this.changes.push(`runWorker ${id}`);
-        return id;
-      });
-      return { instanceId };
+      return this.#launch('runWorker', spec);
+    },
+    runBootTest: async (spec) => {
+      this.#call('instances.runBootTest');
+      return this.#launch('runBootTest', spec);
     },
     describe: async (instanceId) => {
       this.#call('instances.describe');
@@ -223,6 +236,10 @@ export class FakeAccount {
     console: async (instanceId) => {
       this.#call('instances.console');
       return this.heldInstances.get(instanceId)?.console ?? '';
+    },
+    screenshot: async (instanceId) => {
+      this.#call('instances.screenshot');
+      return this.heldInstances.get(instanceId)?.screen;
     },
     terminate: async (instanceIds) => {
       this.#call('instances.terminate');
@@ -412,7 +429,8 @@ export class FakeAccount {
   readonly artifacts: Artifacts = {
     put: async (key, body, contentType) => {
       this.#call('artifacts.put');
-      this.objects.set(key, { body, contentType });
+      const text = typeof body === 'string' ? body : Buffer.from(body).toString('latin1');
+      this.objects.set(key, { body: text, contentType });
     },
     presign: async (key, seconds) => {
       this.#call('artifacts.presign');

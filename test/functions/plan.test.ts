@@ -19,6 +19,8 @@ const settings: PlanSettings = {
   WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
   WORKER_PLATFORM: 'linux',
   WORKER_SECONDS: 3600,
+  BOOT_TEST_INSTANCE_TYPES_AMD64: ['m6i.large', 'm5.large'],
+  BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
 };
 
 let fake: FakeAccount;
@@ -68,6 +70,33 @@ describe('plan', () => {
       [tagKey.recipe]: 'demo',
       Name: output.plan.image.name,
     });
+  });
+
+  test.each([
+    [{}, { instanceTypes: ['m6i.large', 'm5.large'], secondsAllowed: 900, hostKeys: true }],
+    [{ bootTest: false }, null],
+    [
+      { bootTest: { instanceTypes: ['m5.large'], timeout: 60 } },
+      { instanceTypes: ['m5.large'], secondsAllowed: 60, hostKeys: true },
+    ],
+    [{ flavour: 'cloud-init' }, { hostKeys: false }],
+    [{ ec2: { logHostKey: false } }, { hostKeys: false }],
+    [{ services: { sshd: false } }, { hostKeys: false }],
+    [{ rcConf: { ec2_loghostkey_enable: 'no' } }, { hostKeys: false }],
+    [{ ec2: { logHostKey: false }, rcConf: { ec2_loghostkey_enable: 'on' } }, { hostKeys: true }],
+    [{ files: [{ path: '/etc/rc.conf', content: 'sshd_enable=YES\n' }] }, { hostKeys: false }],
+  ])('of a recipe with %j tests the image so: %j', async (more, expected) => {
+    const { bootTest } = (await run({ ...demo, ...more })).plan;
+    if (expected === null) expect(bootTest).toBeNull();
+    else expect(bootTest).toMatchObject(expected);
+  });
+
+  test('launches nothing that the deployment does not test images on', async () => {
+    const error = await rejected(run({ ...demo, bootTest: { instanceTypes: ['m5.large', 'p5.48xlarge'] } }));
+    expect(error.name).toBe('InvalidRecipe');
+    expect(error.message).toContain('p5.48xlarge');
+    expect(error.message).toContain('choose among m6i.large, m5.large');
+    expect(fake.objects.size).toBe(0);
   });
 
   test('stores the job under the digest it names, with sets, mirror, date and deadline', async () => {

@@ -6,10 +6,12 @@ import { stepHandler } from '../../functions/edge/step.ts';
 import { attach, attachStep } from '../../functions/steps/attach.ts';
 import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
 import { launch, launchStep } from '../../functions/steps/launch.ts';
+import { launchBootTest, launchBootTestStep } from '../../functions/steps/launch-boot-test.ts';
 import { plan, planStep } from '../../functions/steps/plan.ts';
 import { register, registerStep } from '../../functions/steps/register.ts';
 import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
+import { waitForBoot, waitForBootStep } from '../../functions/steps/wait-for-boot.ts';
 import { demo } from '../core/legal-recipes.ts';
 import { stage } from '../local/states/stage.ts';
 import { VirtualClock } from '../local/states/virtual-clock.ts';
@@ -38,6 +40,11 @@ const success = {
   disk: { bytes: 9, written: 5, sha256: 'c'.repeat(64) },
 };
 
+const KERNEL = '---<<BOOT>>---\n';
+const KEYS =
+  'ec2: -----BEGIN SSH HOST KEY FINGERPRINTS-----\nec2: 256 SHA256:abc root@freebsd (ED25519)\nec2: -----END SSH HOST KEY FINGERPRINTS-----\n';
+const LOGIN = '\nlogin: ';
+
 type Handler = (event: unknown, context: object) => Promise<unknown>;
 
 let fake: FakeAccount;
@@ -47,6 +54,8 @@ let faults: Map<string, Error | Error[]>;
 /** What Lambda itself answers instead of a function, one a call. */
 let outages: Map<string, { errorType: string; errorMessage: string }[]>;
 let report: object;
+/** What an image prints while it boots, a poll each; the last is repeated. */
+let boot: string[];
 let calls: { name: string; retryCount: number }[];
 
 beforeEach(() => {
@@ -55,6 +64,7 @@ beforeEach(() => {
   faults = new Map();
   outages = new Map();
   report = success;
+  boot = ['', KERNEL, KERNEL + KEYS, KERNEL + KEYS + LOGIN];
   calls = [];
   fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'found', text: MANIFEST });
   fake.parameterValues.set('/freebsd/amd64', WORKER_IMAGE);
@@ -81,6 +91,8 @@ function functions(): Record<string, Handler> {
     WORKER_INSTANCE_TYPES_AMD64: ['c7i.large'],
     WORKER_INSTANCE_TYPES_ARM64: ['c7g.large'],
     WORKER_SECONDS: 3600,
+    BOOT_TEST_INSTANCE_TYPES_AMD64: ['m6i.large', 'm5.large'],
+    BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
   };
   const launchSettings = {
     ARTIFACTS_BUCKET: 'bucket',
@@ -98,6 +110,8 @@ function functions(): Record<string, Handler> {
     wait: wait(world),
     snapshot: snapshot(world),
     register: register(world),
+    launchBootTest: launchBootTest({ ...world, settings: launchSettings }),
+    waitForBoot: waitForBoot(world),
     cleanUp: cleanUp(world),
   };
   // As the .lambda.ts files compose them.
@@ -110,6 +124,10 @@ function functions(): Record<string, Handler> {
       steps.snapshot(input, retryCount),
     ) as Handler,
     register: stepHandler(registerStep, ({ input }) => steps.register(input)) as Handler,
+    'launch-boot-test': stepHandler(launchBootTestStep, ({ input, retryCount }) =>
+      steps.launchBootTest(input, retryCount),
+    ) as Handler,
+    'wait-for-boot': stepHandler(waitForBootStep, ({ input }) => steps.waitForBoot(input)) as Handler,
     'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
       steps.cleanUp(input, options.outcome, execution),
     ) as Handler,
@@ -120,6 +138,10 @@ function functions(): Record<string, Handler> {
 function live(): void {
   fake.settle();
   for (const instance of fake.heldInstances.values()) {
+    if (instance.state === 'running' && instance.spec.userData === undefined) {
+      instance.console = boot[0] ?? '';
+      if (boot.length > 1) boot.shift();
+    }
     const disk = [...fake.heldVolumes.values()].some(
       ({ attachedTo }) => attachedTo?.instanceId === instance.instanceId && !attachedTo.root,
     );
@@ -190,7 +212,7 @@ const nothing = { instances: 0, volumes: 0, snapshots: 0, images: 0 };
 const delivered = { instances: 0, volumes: 0, snapshots: 1, images: 1 };
 
 describe('the file', () => {
-  test('calls the seven functions there are, and no other', () => {
+  test('calls the functions there are, and no other', () => {
     const called = new Set([...file.matchAll(/\$\{(\w+)FunctionArn\}/g)].map(([, name = '']) => kebab(name)));
     expect(new Set([...called, ...eventFunctions])).toEqual(new Set(Object.keys(functionEnvironment)));
   });
@@ -237,6 +259,8 @@ describe('a build', () => {
       'WaitForSnapshot',
       'Register',
       'WaitForImage',
+      'LaunchBootTest',
+      'WaitForBoot',
       'CleanUp',
       'Done',
     ]);
@@ -250,6 +274,15 @@ describe('a build', () => {
     expect(second.status).toBe('SUCCEEDED');
     expect(second.output).toEqual({ ...first, adopted: true });
     expect(fake.heldInstances.size).toBe(launches);
+  });
+
+  test('whose recipe wants no boot test launches its worker only', async () => {
+    boot = ['panic: no init\n'];
+    const { status, states } = await run({ recipe: { ...demo, bootTest: false } });
+    expect(status).toBe('SUCCEEDED');
+    expect(states).not.toContain('LaunchBootTest');
+    expect(fake.heldInstances.size).toBe(1);
+    expect(left()).toEqual(delivered);
   });
 
   test('that is a dry run ends with its plan', async () => {
@@ -287,6 +320,8 @@ const tasks = [
   'wait:snapshot',
   'register',
   'wait:image',
+  'launch-boot-test',
+  'wait-for-boot',
 ];
 
 describe('a build that fails', () => {
@@ -340,6 +375,27 @@ describe('a build that fails', () => {
     report = { ok: 'neither' };
     const { status, error } = await run();
     expect({ status, error }).toEqual({ status: 'FAILED', error: 'WorkerTimedOut' });
+    expect(left()).toEqual(nothing);
+  });
+
+  test('because its image does not boot fails with the rule and its line, and leaves neither image nor snapshot', async () => {
+    boot = ['', KERNEL, `${KERNEL}panic: no init\ncpuid = 0\n`];
+    const { status, error, cause, states } = await run();
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'BootPanicked' });
+    expect(cause).toMatch(
+      /^the image on i-\w+ \(m6i\.large\) failed to boot: panic: no init\nLast console lines:\n/,
+    );
+    expect(states.slice(-3)).toEqual(['WaitForBoot', 'CleanUpAfterFailure', 'BuildFailed']);
+    expect(left()).toEqual(nothing);
+    expect(fake.objects.has(`builds/${BUILD}/boot.log`)).toBe(true);
+  });
+
+  test('because its image never comes to its login is given up in time, and leaves nothing', async () => {
+    boot = [KERNEL];
+    const before = clock.now();
+    const { status, error } = await run({ recipe: { ...demo, bootTest: { timeout: 300 } } });
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'BootTimedOut' });
+    expect(clock.now() - before).toBeLessThan(600_000);
     expect(left()).toEqual(nothing);
   });
 
@@ -468,6 +524,14 @@ describe('a retry that belongs to one state', () => {
     expect(cause).toContain('c7i.large in eu-central-1a: sold out');
     fake.settle();
     expect(left()).toEqual(nothing);
+  });
+
+  test('LaunchBootTest asks again for capacity, with a new client token', async () => {
+    faults.set('launch-boot-test', [awsError('InsufficientCapacity'), awsError('InsufficientCapacity')]);
+    expect((await run()).status).toBe('SUCCEEDED');
+    expect(
+      calls.filter(({ name }) => name === 'launch-boot-test').map(({ retryCount }) => retryCount),
+    ).toEqual([0, 1, 2]);
   });
 
   test('Plan asks again when no mirror answers', async () => {

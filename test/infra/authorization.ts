@@ -24,6 +24,9 @@ type ResourceType = keyof typeof arnOf;
 type Target = [type: ResourceType, id: string, context?: Question['context']];
 
 const ownTag = { 'aws:ResourceTag/ami-foundry:build': 'demo' };
+// biome-ignore lint/suspicious/noExplicitAny: the input of RunInstances.
+const isBootTest = (input: any): boolean => JSON.stringify(input.TagSpecifications).includes('"boot-test"');
+
 /** EC2 has not chosen an id when it asks about a resource to be made. */
 const NEW = '*';
 
@@ -34,7 +37,8 @@ const NEW = '*';
 // biome-ignore lint/suspicious/noExplicitAny: inputs of two dozen operations.
 const targets: Record<string, (input: any) => Target[]> = {
   RunInstances: (input) => [
-    ['image', input.ImageId],
+    // A worker boots FreeBSD's image, a boot test the factory's.
+    ['image', input.ImageId, isBootTest(input) ? ownTag : undefined],
     [
       'instance',
       NEW,
@@ -49,6 +53,7 @@ const targets: Record<string, (input: any) => Target[]> = {
     ...input.SecurityGroupIds.map((id: string): Target => ['security-group', id]),
   ],
   TerminateInstances: (input) => input.InstanceIds.map((id: string): Target => ['instance', id, ownTag]),
+  GetConsoleScreenshot: (input) => [['instance', input.InstanceId, ownTag]],
   GetConsoleOutput: (input) => [['instance', input.InstanceId, ownTag]],
   CreateVolume: () => [['volume', NEW]],
   AttachVolume: (input) => [

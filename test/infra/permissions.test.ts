@@ -88,50 +88,60 @@ describe.each(functionNames)('the %s function', (name) => {
   });
 });
 
-describe.each<FunctionName>(['launch', 'attach', 'wait', 'snapshot', 'register', 'clean-up', 'reaper'])(
+describe.each<FunctionName>([
+  'launch',
+  'attach',
+  'wait',
+  'snapshot',
+  'register',
+  'launch-boot-test',
+  'wait-for-boot',
+  'clean-up',
+  'reaper',
+])('the %s function', (name) => {
+  it('may not touch what the factory did not make', () => {
+    const owned = ec2CallsOf(name)
+      .flatMap(questions)
+      .filter(({ context }) => 'aws:ResourceTag/ami-foundry:build' in context);
+    expect(owned).not.toEqual([]);
+    const strange = owned.flatMap((question): Question[] => [
+      { ...question, context: {} },
+      { ...question, context: { 'aws:ResourceTag/ami-foundry:build': '' } },
+      { ...question, context: { 'aws:ResourceTag/team': 'payments' } },
+    ]);
+    expect(strange.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+  });
+});
+
+describe.each<FunctionName>(['launch', 'snapshot', 'register', 'launch-boot-test'])(
   'the %s function',
   (name) => {
-    it('may not touch what the factory did not make', () => {
-      const owned = ec2CallsOf(name)
+    const creations = () => ec2CallsOf(name).filter(({ input }) => input.TagSpecifications);
+
+    it('may not make anything without the factory’s tag', () => {
+      const untagged = creations().flatMap((call) => {
+        const made = call.input.TagSpecifications.map((each: { ResourceType: string }) => each.ResourceType);
+        return questions({ ...call, input: { ...call.input, TagSpecifications: [] } }).filter(
+          ({ resource }) => made.some((type: string) => resource.endsWith(`:${type}/*`)),
+        );
+      });
+      expect(untagged).not.toEqual([]);
+      expect(untagged.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+    });
+
+    it('may not tag what exists', () => {
+      const later = creations()
         .flatMap(questions)
-        .filter(({ context }) => 'aws:ResourceTag/ami-foundry:build' in context);
-      expect(owned).not.toEqual([]);
-      const strange = owned.flatMap((question): Question[] => [
-        { ...question, context: {} },
-        { ...question, context: { 'aws:ResourceTag/ami-foundry:build': '' } },
-        { ...question, context: { 'aws:ResourceTag/team': 'payments' } },
-      ]);
-      expect(strange.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+        .filter(({ action }) => action === 'ec2:CreateTags')
+        .map(({ context: { 'ec2:CreateAction': _creation, ...context }, ...question }) => ({
+          ...question,
+          context,
+        }));
+      expect(later).not.toEqual([]);
+      expect(later.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
     });
   },
 );
-
-describe.each<FunctionName>(['launch', 'snapshot', 'register'])('the %s function', (name) => {
-  const creations = () => ec2CallsOf(name).filter(({ input }) => input.TagSpecifications);
-
-  it('may not make anything without the factory’s tag', () => {
-    const untagged = creations().flatMap((call) => {
-      const made = call.input.TagSpecifications.map((each: { ResourceType: string }) => each.ResourceType);
-      return questions({ ...call, input: { ...call.input, TagSpecifications: [] } }).filter(({ resource }) =>
-        made.some((type: string) => resource.endsWith(`:${type}/*`)),
-      );
-    });
-    expect(untagged).not.toEqual([]);
-    expect(untagged.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
-  });
-
-  it('may not tag what exists', () => {
-    const later = creations()
-      .flatMap(questions)
-      .filter(({ action }) => action === 'ec2:CreateTags')
-      .map(({ context: { 'ec2:CreateAction': _creation, ...context }, ...question }) => ({
-        ...question,
-        context,
-      }));
-    expect(later).not.toEqual([]);
-    expect(later.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
-  });
-});
 
 it('the worker and the target carry no tags but the factory’s', () => {
   const strange = ec2CallsOf(LAUNCH)
@@ -160,18 +170,19 @@ it('the calls that change something were found at all', () => {
     'DeregisterImage',
     'DetachVolume',
     'GetConsoleOutput',
+    'GetConsoleScreenshot',
     'RegisterImage',
     'RunInstances',
     'TerminateInstances',
   ]);
 });
 
-describe('a launch', () => {
+describe.each<FunctionName>([LAUNCH, 'launch-boot-test'])('a launch by %s', (name) => {
   const launchable = (change: Record<string, unknown>): boolean => {
-    const call = callsOf(LAUNCH).find(({ operation }) => operation === 'RunInstances');
-    if (call === undefined) throw new Error('launch does not call RunInstances');
+    const call = callsOf(name).find(({ operation }) => operation === 'RunInstances');
+    if (call === undefined) throw new Error(`${name} does not call RunInstances`);
     return questions({ ...call, input: { ...call.input, ...change } }).every((question) =>
-      allowed(grantsOf(LAUNCH), question),
+      allowed(grantsOf(name), question),
     );
   };
 
@@ -184,8 +195,21 @@ describe('a launch', () => {
     ['another security group', { SecurityGroupIds: ['sg-0fedcba9876543210'] }],
     ['one more security group', { SecurityGroupIds: ['sg-WorkerSecurityGroup', 'sg-0fedcba9876543210'] }],
   ])('is refused with %s', (_what, change) => expect(launchable(change)).toBe(false));
+});
 
-  it('is pinned to an image owner if the deployment names one', () => {
+describe('an image', () => {
+  it('of another maker is not what a boot test may launch', () => {
+    const question = (context: Question['context']): Question => ({
+      action: 'ec2:RunInstances',
+      resource: 'arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0',
+      context,
+    });
+    const statements = grantsOf('launch-boot-test');
+    expect(allowed(statements, question({ 'aws:ResourceTag/ami-foundry:build': 'demo' }))).toBe(true);
+    expect(allowed(statements, question({ 'ec2:Owner': 'amazon' }))).toBe(false);
+  });
+
+  it('to launch a worker from is pinned to an owner if the deployment names one', () => {
     const pinned = synthesize({ workerImageOwner: '123456789012' });
     const question = (owner: string): Question => ({
       action: 'ec2:RunInstances',
@@ -264,6 +288,11 @@ it('objects are reached by the names that the steps give them', () => {
     wait: ['s3:PutObject artifacts/builds/*/console.log', 's3:PutObject artifacts/builds/*/report.json'],
     snapshot: [],
     register: [],
+    'launch-boot-test': [],
+    'wait-for-boot': [
+      's3:PutObject artifacts/builds/*/boot.log',
+      's3:PutObject artifacts/builds/*/boot-screenshot.jpg',
+    ],
     'clean-up': [],
     reaper: [],
   });

@@ -19,7 +19,7 @@ interface Machine {
 const STATE = {
   dryRun: false,
   adopted: null,
-  plan: { image: { name: 'image' }, recipeDigest: 'digest', release: '15.1-RELEASE' },
+  plan: { image: { name: 'image' }, recipeDigest: 'digest', release: '15.1-RELEASE', bootTest: {} },
   waiting: { ready: true },
   snapshot: { snapshotId: 'snap-1' },
   image: { imageId: 'ami-1' },
@@ -36,6 +36,9 @@ export function buildImageCases(): OracleCase[] {
       );
       return [
         machineCase(`${file}: to the end`, text, {}),
+        machineCase(`${file}: without a boot test`, text, {
+          WaitForImage: [{ returns: { ...STATE, plan: { ...STATE.plan, bootTest: null } } }],
+        }),
         machineCase(`${file}: a dry run`, text, { Plan: [{ returns: { ...STATE, dryRun: true } }] }),
         machineCase(`${file}: waits that are not ready at once`, text, {
           WaitForWorker: [{ returns: { ...STATE, waiting: { ready: false } } }, { returns: STATE }],

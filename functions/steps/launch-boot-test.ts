@@ -1,0 +1,56 @@
+import * as z from 'zod/mini';
+import { type BuildState, buildState, required } from '../../core/build-state.ts';
+import { lacksCapacity } from '../../core/capacity.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FactoryError } from '../../core/errors.ts';
+import type { functionEnvironment } from '../../core/function-environment.ts';
+import { buildTags, clientToken } from '../../core/names.ts';
+import type { Instances, Network } from '../../core/ports.ts';
+
+export const launchBootTestStep = {
+  name: 'launch-boot-test',
+  input: z.pick(buildState, { plan: true, image: true }),
+  output: z.pick(buildState, { bootTest: true }),
+  options: z.object({}),
+};
+
+interface LaunchBootTestDependencies {
+  readonly instances: Instances;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly settings: z.output<(typeof functionEnvironment)['launch-boot-test']>;
+}
+
+/** Launches the new image as anybody would, in the network without ingress; goes on to the next type and zone where there is no capacity. */
+export const launchBootTest =
+  ({ instances, network, clock, settings }: LaunchBootTestDependencies) =>
+  async (
+    { plan, image }: Pick<BuildState, 'plan' | 'image'>,
+    retryCount: number,
+  ): Promise<Pick<BuildState, 'bootTest'>> => {
+    const { instanceTypes } = required(plan.bootTest, 'plan.bootTest');
+    const refusals: string[] = [];
+    for (const { subnetId, zone } of await network.subnets(settings.SUBNET_IDS)) {
+      for (const instanceType of instanceTypes) {
+        try {
+          const { instanceId } = await instances.runBootTest({
+            // A token whose instance is gone returns the dead instance: each try of the state has tokens of its own.
+            clientToken: clientToken(plan.build, String(retryCount), 'boot-test', zone, instanceType),
+            imageId: image.imageId,
+            instanceType,
+            subnetId,
+            securityGroupId: settings.SECURITY_GROUP_ID,
+            tags: buildTags(plan.build, 'boot-test'),
+          });
+          return { bootTest: { instanceId, instanceType, launchedAt: clock.now(), phases: [] } };
+        } catch (error) {
+          if (!lacksCapacity(error)) throw error;
+          refusals.push(`${instanceType} in ${zone}: ${error.message}`);
+        }
+      }
+    }
+    throw new FactoryError('InsufficientCapacity', {
+      message: `no instance could be launched to test ${image.imageId}:\n${refusals.map((refusal) => `- ${refusal}`).join('\n')}`,
+      remedy: 'wait, or name other types under bootTest.instanceTypes.',
+    });
+  };
