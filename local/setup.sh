@@ -9,12 +9,14 @@ cd -- "$(dirname -- "$0")/.."
 # program:package pairs. Programs that stand in /sbin are looked for there too: an ordinary user's PATH may lack it.
 PATH=$PATH:/usr/sbin:/sbin
 wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl openssl:openssl pgrep:procps
-grub-mkimage:grub-common'
-files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin'
+grub-mkimage:grub-common qemu-system-x86_64:qemu-system-x86'
+files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf'
 if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
 grub-fstest:grub-common packer:packer setpriv:util-linux git:git postfix:postfix ip:iproute2
-gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd bzip2:bzip2"
+gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd bzip2:bzip2
+qemu-system-aarch64:qemu-system-arm"
+    files="$files /usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64"
 fi
 
 missing=

@@ -69,14 +69,22 @@ export function loaderScript(architecture: Architecture): string {
     '  echo "foundry-demo-loader: root=$root label=rootfs"',
     '  if cat /etc/ami-foundry-demo; then',
     '    echo ""',
+    // What a boot test waits for, in the form of ec2_loghostkey and getty.
+    ...[
+      '-----BEGIN SSH HOST KEY FINGERPRINTS-----',
+      '256 SHA256:none-this-is-the-ami-foundry-demo-release root@demo (ED25519)',
+      '-----END SSH HOST KEY FINGERPRINTS-----',
+    ].map((line) => `    echo "ec2: ${line}"`),
+    '    echo ""',
     `    echo "ami-foundry demo/${architecture} (ttyu0)"`,
     '    echo ""',
     '    echo "login:"',
     '  else',
-    '    echo "foundry-demo-loader: error=no-marker-file"',
+    '    echo "foundry-demo-loader: no /etc/ami-foundry-demo: waiting for ever"',
     '  fi',
     'else',
-    '  echo "foundry-demo-loader: error=no-root-label"',
+    // FreeBSD's loader says it in these words.
+    '  echo "foundry-demo-loader: Failed to find bootable partition"',
     'fi',
     'while true; do sleep 3600; done',
   ];

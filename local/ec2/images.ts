@@ -263,7 +263,7 @@ function register(region: Region, input: RegisterImageCommandInput): string {
     uefiData: input.UefiData,
     rootDeviceName,
     mappings,
-    body: 'none',
+    body: 'machine',
     tags,
   });
 }
@@ -272,7 +272,7 @@ function create(region: Region, input: CreateImageCommandInput): string {
   const name = checkName(region, input.Name);
   const { instance, volumes } = instanceForImage(region, input.InstanceId ?? '');
   if (region.host.alive(instance.id) && input.NoReboot !== true) {
-    throw unsupported('CreateImage with a reboot of a running process instance: stop it, or say NoReboot');
+    throw unsupported('CreateImage with a reboot of a running instance: stop it, or say NoReboot');
   }
   const { image: tags, snapshot: snapshotTags } = tagsFor(input.TagSpecifications, ['image', 'snapshot']);
   const source = region.images.get(instance.imageId);
@@ -315,7 +315,7 @@ function create(region: Region, input: CreateImageCommandInput): string {
     uefiData: undefined,
     rootDeviceName: instance.rootDeviceName,
     mappings,
-    body: 'none',
+    body: 'machine',
     sourceInstanceId: instance.id,
     sourceImageId: instance.imageId,
     tags,

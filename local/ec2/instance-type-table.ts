@@ -1,4 +1,4 @@
-import type { ArchitectureType, BootModeType } from '@aws-sdk/client-ec2';
+import type { ArchitectureType, BootModeType, BootModeValues } from '@aws-sdk/client-ec2';
 
 export interface InstanceTypeFacts {
   name: string;
@@ -200,3 +200,17 @@ export const INSTANCE_TYPES: ReadonlyMap<string, InstanceTypeFacts> = new Map(
     ]),
   ),
 );
+
+/** How an instance boots: what its image wants, as far as its type can ("Boot modes"). */
+export function currentBootMode({
+  bootMode,
+  instanceType,
+}: {
+  readonly bootMode?: BootModeValues;
+  readonly instanceType: string;
+}): 'legacy-bios' | 'uefi' {
+  const modes = INSTANCE_TYPES.get(instanceType)?.bootModes ?? [];
+  if (bootMode === 'uefi' || bootMode === 'legacy-bios') return bootMode;
+  if (bootMode === 'uefi-preferred') return modes.includes('uefi') ? 'uefi' : 'legacy-bios';
+  return modes.includes('legacy-bios') ? 'legacy-bios' : 'uefi';
+}

@@ -6,6 +6,8 @@ import type {
   DescribeInstancesResult,
   GetConsoleOutputCommandInput,
   GetConsoleOutputResult,
+  GetConsoleScreenshotCommandInput,
+  GetConsoleScreenshotResult,
   Instance,
   InstanceAttribute,
   InstanceStateChange,
@@ -26,8 +28,8 @@ import { type FilterReader, filtered } from './filters.ts';
 import { once } from './idempotency.ts';
 import { need, newId } from './ids.ts';
 import { imageForLaunch } from './image-access.ts';
-import { INSTANCE_TYPES, type InstanceTypeFacts } from './instance-type-table.ts';
-import { attachedVolumes, goesRunning, launchFailed, userEnds } from './lifecycle.ts';
+import { currentBootMode, INSTANCE_TYPES, type InstanceTypeFacts } from './instance-type-table.ts';
+import { attachedVolumes, goesRunning, launchFailed, reset, userEnds } from './lifecycle.ts';
 import {
   type DeviceMapping,
   type ImageRecord,
@@ -191,9 +193,14 @@ export function instanceActions(region: Region): Action[] {
       const chosen = (input.InstanceIds ?? []).map((id) => need('instance', region.instances, id));
       for (const one of chosen) {
         if (one.state !== 'running') throw incorrectState(one, 'rebooted');
-        if (region.host.alive(one.id)) throw unsupported('RebootInstances of a process instance');
+        // Its user-data ran at its first boot, and there is nothing else to it.
+        if (one.body === 'process' && region.host.alive(one.id))
+          throw unsupported('RebootInstances of a process instance');
       }
-      for (const one of chosen) await region.host.note(one.id, 'local cloud: rebooted');
+      for (const one of chosen) {
+        await region.host.note(one.id, 'local cloud: rebooted');
+        if (region.host.alive(one.id)) await reset(region, one);
+      }
       return undefined;
     }),
 
@@ -243,6 +250,19 @@ export function instanceActions(region: Region): Action[] {
           ...(text.length > 0 ? { Output: text.toString('base64') } : {}),
           Timestamp: new Date(live ? region.clock.now() : (one.consolePosted?.at ?? one.launchTime)),
         };
+      },
+    ),
+
+    action<GetConsoleScreenshotCommandInput, GetConsoleScreenshotResult>(
+      'GetConsoleScreenshot',
+      ['InstanceId'],
+      (input) => {
+        const one = need('instance', region.instances, input.InstanceId ?? '');
+        // As on Graviton and bare metal ("Instance console screenshot"): neither processes nor the machines here have a screen.
+        throw new ServiceError(
+          'UnsupportedOperation',
+          `The instance '${one.id}' does not support console screenshots.`,
+        );
       },
     ),
 
@@ -683,13 +703,6 @@ function describe(region: Region, one: InstanceRecord): Instance {
     ...(one.tpmSupport === undefined ? {} : { TpmSupport: one.tpmSupport }),
     VirtualizationType: 'hvm',
   };
-}
-
-function currentBootMode(one: InstanceRecord): 'legacy-bios' | 'uefi' {
-  const modes = typeNamed(one.instanceType).bootModes;
-  if (one.bootMode === 'uefi' || one.bootMode === 'legacy-bios') return one.bootMode;
-  if (one.bootMode === 'uefi-preferred') return modes.includes('uefi') ? 'uefi' : 'legacy-bios';
-  return modes.includes('legacy-bios') ? 'legacy-bios' : 'uefi';
 }
 
 function modifyInstance(region: Region, input: ModifyInstanceAttributeCommandInput): void {

@@ -1,6 +1,7 @@
 /** How instances live and die: the state machine of the EC2 User Guide, "Amazon EC2 instance state changes". */
 import type { Metadata } from '../instance-host/imds.ts';
 import { GIBIBYTE } from './disks.ts';
+import { currentBootMode } from './instance-type-table.ts';
 import type { InstanceRecord, Reason, VolumeRecord } from './model.ts';
 import type { Region } from './region.ts';
 
@@ -50,31 +51,46 @@ export async function launchFailed(region: Region, instance: InstanceRecord, err
 async function bootBody(region: Region, instance: InstanceRecord): Promise<void> {
   const first = !instance.booted;
   instance.booted = true;
-  if (instance.body === 'none') {
-    await region.host.note(instance.id, 'local cloud: this image has no body yet');
-    return;
-  }
-  if (!first) {
+  if (instance.body === 'process' && !first) {
     await region.host.note(instance.id, 'local cloud: started again; user-data runs at the first boot only');
     return;
   }
   const disks: { volumeId: string; file: string }[] = [];
-  for (const volume of attachedVolumes(region, instance.id)) {
+  for (const volume of rootFirst(instance, attachedVolumes(region, instance.id))) {
     await region.disks.exclusively(volume.id, async () => {
       await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
       if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);
     });
     disks.push({ volumeId: volume.id, file: region.disks.volume(volume.id) });
   }
-  instance.process = await region.host.boot({
+  const body = {
     instanceId: instance.id,
-    metadata: () => metadataOf(region, instance),
     disks,
     onPowerOff: () => {
       // The cloud itself ends its machines when it stops: that is not the machine's own doing.
       if (!region.closing) poweredOff(region, instance);
     },
-  });
+  };
+  instance.process =
+    instance.body === 'process'
+      ? await region.host.boot({ ...body, metadata: () => metadataOf(region, instance) })
+      : await region.host.bootMachine({
+          ...body,
+          architecture: instance.architecture,
+          bootMode: currentBootMode(instance),
+        });
+}
+
+const rootFirst = ({ id, rootDeviceName }: InstanceRecord, volumes: readonly VolumeRecord[]) => {
+  const isRoot = ({ attachments }: VolumeRecord) =>
+    attachments.some(({ instanceId, device }) => instanceId === id && device === rootDeviceName);
+  return volumes.toSorted((a, b) => Number(isRoot(b)) - Number(isRoot(a)));
+};
+
+/** A machine is switched off and on: the hard reboot of RebootInstances, without the minutes in which a system could shut down. */
+export async function reset(region: Region, instance: InstanceRecord): Promise<void> {
+  await region.host.end(instance.id, true);
+  await bootBody(region, instance);
 }
 
 /** The machine went off by itself: InstanceInitiatedShutdownBehavior decides what becomes of it. */

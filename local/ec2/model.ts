@@ -59,8 +59,8 @@ export interface InstanceRecord {
   ebsOptimized: boolean;
   monitoring: boolean;
   cpuCredits?: string;
-  /** What gives the instance a life: a process on this machine, or nothing yet. */
-  body: 'process' | 'none';
+  /** What gives the instance a life: a process that runs its user-data, or a machine in QEMU that boots its root volume. */
+  body: 'process' | 'machine';
   /** First boot is over: user-data does not run again (ec2_configinit is a first-boot script). */
   booted: boolean;
   /** Process group of the body, so that a restart of the cloud finds an orphan: pid and start time (proc(5)). */
@@ -149,7 +149,7 @@ export interface ImageRecord {
   sourceImageId?: string;
   launchPermissions: LaunchPermission[];
   /** What its instances are (see InstanceRecord.body). */
-  body: 'process' | 'none';
+  body: 'process' | 'machine';
   tags: Tags;
 }
 

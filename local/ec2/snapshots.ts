@@ -141,15 +141,10 @@ export function startSnapshot(
   return snapshot;
 }
 
-/** Whether a process of the instance has, or is about to get, the disks that it has seen. */
+/** Whether the body of the instance has, or is about to get, the disks that it has seen. */
 function mayWrite(region: Region, instanceId: string): boolean {
   const instance = region.instances.get(instanceId);
-  return (
-    instance !== undefined &&
-    instance.body === 'process' &&
-    instance.state !== 'stopped' &&
-    instance.state !== 'terminated'
-  );
+  return instance !== undefined && instance.state !== 'stopped' && instance.state !== 'terminated';
 }
 
 function describe(snapshot: SnapshotRecord): Snapshot {

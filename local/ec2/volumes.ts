@@ -309,6 +309,7 @@ function attach(region: Region, input: AttachVolumeCommandInput): VolumeAttachme
       `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`,
     );
   }
+  refuseHotPlug(region, instance, 'AttachVolume to');
   const attachment: AttachmentRecord = {
     instanceId: instance.id,
     device,
@@ -360,6 +361,7 @@ function detach(region: Region, input: DetachVolumeCommandInput): VolumeAttachme
       `Unable to detach root volume '${attachment.device}' from instance '${instance.id}'`,
     );
   }
+  refuseHotPlug(region, instance, 'DetachVolume from');
   if (attachment.state === 'detaching') return describeAttachment(volume, attachment);
   attachment.state = 'detaching';
   region.later(region.settings.delays.volumeDetaching, async () => {
@@ -368,6 +370,13 @@ function detach(region: Region, input: DetachVolumeCommandInput): VolumeAttachme
     if (volume.attachments.length === 0 && volume.state === 'in-use') volume.state = 'available';
   });
   return describeAttachment(volume, attachment);
+}
+
+/** A process instance has disks as links, which come and go; QEMU would have to be told. */
+function refuseHotPlug(region: Region, instance: InstanceRecord, call: string): void {
+  if (instance.body === 'machine' && region.host.alive(instance.id)) {
+    throw unsupported(`${call} a running machine`);
+  }
 }
 
 const isRoot = (instance: InstanceRecord, attachment: AttachmentRecord) =>

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '../clock.ts';
 import { processLives, processStart } from '../state-directory.ts';
 import { type Metadata, POWER_OFF_PATH, startImds } from './imds.ts';
+import { type MachineRequest, machineCommand } from './machine.ts';
 
 /** GetConsoleOutput: "the last 64 KB". */
 export const CONSOLE_WINDOW_BYTES = 64 * 1024;
@@ -24,6 +25,7 @@ export const CONSOLE_WINDOW_BYTES = 64 * 1024;
 const GONE = 'gone-';
 
 const CONFIGINIT = fileURLToPath(new URL('configinit.sh', import.meta.url));
+const MACHINE = fileURLToPath(new URL('machine.sh', import.meta.url));
 
 interface Body {
   process: ChildProcess;
@@ -31,7 +33,8 @@ interface Body {
   /** The power-off has been asked for: by the API, by the machine, or by the end of its program. */
   ending: boolean;
   ended: Promise<void>;
-  imds: { endpoint: string; close(): Promise<void> };
+  /** A machine has no metadata service: nothing leads from it to this host. */
+  imds?: { endpoint: string; close(): Promise<void> };
 }
 
 export interface BootRequest {
@@ -43,13 +46,16 @@ export interface BootRequest {
   onPowerOff: () => void;
 }
 
+export type MachineBoot = Pick<BootRequest, 'instanceId' | 'disks' | 'onPowerOff'> &
+  Pick<MachineRequest, 'architecture' | 'bootMode'>;
+
 /** Name of an EBS disk in Linux's /dev/disk/by-id: the NVMe serial is the volume id without its dash. */
 export const diskName = (volumeId: string): string =>
   `nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
 
 /**
- * Gives instances a body: a process group that runs the user-data, a metadata service, a console file and a directory
- * that looks like /dev.
+ * Gives instances a body: a process group that runs the user-data, with a metadata service and a directory that looks like
+ * /dev, or a machine in QEMU; and a console file.
  */
 export class InstanceHost {
   readonly #directory: string;
@@ -105,13 +111,7 @@ export class InstanceHost {
     }
     for (const { volumeId, file } of request.disks) await this.connect(instanceId, volumeId, file);
 
-    const powerOff = () => {
-      const body = this.#bodies.get(instanceId);
-      if (body && !body.ending) {
-        body.ending = true;
-        request.onPowerOff();
-      }
-    };
+    const powerOff = this.#powerOff(request);
     const imds = await startImds(this.#clock, request.metadata, powerOff);
     const powerOffProgram = join(scratch, 'power-off');
     await writeFile(
@@ -136,26 +136,67 @@ export class InstanceHost {
           AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.endpoint,
         },
       });
-      const exited = new Promise<void>((resolve, reject) => {
-        child.once('exit', () => resolve());
-        child.once('error', reject);
-      });
-      await new Promise<void>((resolve, reject) => {
-        child.once('spawn', resolve);
-        child.once('error', reject);
-      });
-      const pid = child.pid as number;
-      const body: Body = { process: child, pid, ending: false, ended: exited, imds };
-      this.#bodies.set(instanceId, body);
-      void exited.then(powerOff);
-      const start = await processStart(pid);
-      return start === undefined ? { pid } : { pid, start };
+      return await this.#takeIn(instanceId, child, powerOff, imds);
     } catch (error) {
       await imds.close();
       throw error;
     } finally {
       await console.close();
     }
+  }
+
+  /** Switches a machine on; resolves when it runs, with what finds it again after a restart of the cloud. */
+  async bootMachine(request: MachineBoot): Promise<{ pid: number; start?: string }> {
+    const { instanceId } = request;
+    const scratch = this.scratch(instanceId);
+    await rm(scratch, { recursive: true, force: true });
+    await mkdir(scratch, { recursive: true });
+    const command = await machineCommand({ ...request, scratch, console: this.consolePath(instanceId) });
+    const console = await open(this.consolePath(instanceId), 'a');
+    try {
+      const child = spawn('/bin/sh', [MACHINE, ...command], {
+        cwd: scratch,
+        detached: true, // Its own process group: the whole of it is killed.
+        // What QEMU itself has to say belongs to the console as well: nobody looks elsewhere.
+        stdio: ['pipe', console.fd, console.fd],
+      });
+      return await this.#takeIn(instanceId, child, this.#powerOff(request));
+    } finally {
+      await console.close();
+    }
+  }
+
+  /** What is called when the body ends; tells of it unless it was asked to. */
+  #powerOff({ instanceId, onPowerOff }: Pick<BootRequest, 'instanceId' | 'onPowerOff'>): () => void {
+    return () => {
+      const body = this.#bodies.get(instanceId);
+      if (body && !body.ending) {
+        body.ending = true;
+        onPowerOff();
+      }
+    };
+  }
+
+  /** Keeps a program that is being started as the instance's body. */
+  async #takeIn(
+    instanceId: string,
+    child: ChildProcess,
+    powerOff: () => void,
+    imds?: NonNullable<Body['imds']>,
+  ): Promise<{ pid: number; start?: string }> {
+    const ended = new Promise<void>((resolve, reject) => {
+      child.once('exit', () => resolve());
+      child.once('error', reject);
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    const pid = child.pid as number;
+    this.#bodies.set(instanceId, { process: child, pid, ending: false, ended, ...(imds ? { imds } : {}) });
+    void ended.then(powerOff);
+    const start = await processStart(pid);
+    return start === undefined ? { pid } : { pid, start };
   }
 
   /** Makes an attached volume appear in the instance's /dev. */
@@ -175,7 +216,7 @@ export class InstanceHost {
     await endGroup(body.pid, abruptly ? 0 : this.#graceMilliseconds, this.#clock);
     await body.ended;
     this.#bodies.delete(instanceId);
-    await body.imds.close();
+    await body.imds?.close();
   }
 
   /** Stops and continues the process group, so that a disk can be copied at one point in time. */

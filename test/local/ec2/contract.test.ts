@@ -15,6 +15,7 @@ import {
   DetachVolumeCommand,
   EC2Client,
   EnableImageDeprecationCommand,
+  GetConsoleScreenshotCommand,
   ModifyImageAttributeCommand,
   ModifyInstanceAttributeCommand,
   paginateDescribeVolumes,
@@ -563,11 +564,20 @@ describe('instances', () => {
     await waitUntilImageAvailable(waiting(), { ImageIds: [ImageId] });
   });
 
-  test('an image of ours has no body yet, and says so', async () => {
+  test('an image of ours is a machine, whose disks cannot be changed while it runs', async () => {
     const id = await newInstance('', { ImageId: await newImage(), UserData: undefined });
-    expect(await readFile(stage.cloud.instanceHost.consolePath(id), 'utf8')).toContain(
-      'this image has no body yet',
+    const attaching = { InstanceId: id, VolumeId: await newVolume(), Device: '/dev/sdf' };
+    await expect(ec2.send(new AttachVolumeCommand(attaching))).rejects.toEqual(
+      refusal('UnsupportedByLocalCloud'),
     );
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [id], SkipOsShutdown: true }));
+  });
+
+  test('an instance has no screen', async () => {
+    const id = await newInstance('sleep 60');
+    const screen = (InstanceId: string) => ec2.send(new GetConsoleScreenshotCommand({ InstanceId }));
+    await expect(screen(id)).rejects.toEqual(refusal('UnsupportedOperation'));
+    await expect(screen('i-0123456789abcdef0')).rejects.toEqual(refusal('InvalidInstanceID.NotFound'));
   });
 
   test('more vCPUs than the quota are refused', async () => {

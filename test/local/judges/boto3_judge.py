@@ -106,6 +106,7 @@ for _ in range(100):
         break
     time.sleep(0.05)
 check("console", "judge=boto3\r\n" in output, output)
+refused("a screenshot", "UnsupportedOperation", ec2.get_console_screenshot, InstanceId=instance)
 check("user data", base64.b64decode(ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")["UserData"]["Value"]).decode() == user_data)
 ec2.modify_instance_attribute(InstanceId=instance, InstanceInitiatedShutdownBehavior={"Value": "terminate"})
 behaviour = ec2.describe_instance_attribute(InstanceId=instance, Attribute="instanceInitiatedShutdownBehavior")

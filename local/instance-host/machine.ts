@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process';
+import { access, constants, copyFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ArchitectureValues } from '@aws-sdk/client-ec2';
+
+/** A machine to run: what its AMI and its volumes say of it. */
+export interface MachineRequest {
+  readonly architecture: ArchitectureValues;
+  readonly bootMode: 'legacy-bios' | 'uefi';
+  /** The root first. */
+  readonly disks: readonly { readonly volumeId: string; readonly file: string }[];
+  /** Where it keeps the variables of its firmware. */
+  readonly scratch: string;
+  /** The serial console, which is added to. */
+  readonly console: string;
+}
+
+/** The host cannot run such a machine. */
+export class MachineUnavailable extends Error {
+  override readonly name = 'MachineUnavailable';
+}
+
+interface Kind {
+  readonly program: string;
+  /** Firmware for UEFI, without secure boot, for which FreeBSD's loader is not signed; and its empty variables. */
+  readonly firmware: string;
+  readonly variables: string;
+  /** Debian's packages with all that. */
+  readonly packages: string;
+  readonly board: readonly string[];
+  /** The processor where it is emulated. */
+  readonly cpu: string;
+  /** What Node calls a host of that architecture: only such a one can run it by KVM. */
+  readonly host: string;
+}
+
+/** As near to EC2's machines as QEMU's boards come: PCIe, NVMe, ACPI, a serial port. */
+const kinds: Readonly<Partial<Record<ArchitectureValues, Kind>>> = {
+  x86_64: {
+    program: 'qemu-system-x86_64',
+    firmware: '/usr/share/OVMF/OVMF_CODE_4M.fd',
+    variables: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+    packages: 'qemu-system-x86 and ovmf',
+    board: ['-machine', 'q35'],
+    cpu: 'max',
+    host: 'x64',
+  },
+  arm64: {
+    program: 'qemu-system-aarch64',
+    firmware: '/usr/share/AAVMF/AAVMF_CODE.fd',
+    variables: '/usr/share/AAVMF/AAVMF_VARS.fd',
+    packages: 'qemu-system-arm and qemu-efi-aarch64',
+    board: ['-machine', 'virt'],
+    // Of the cores that EC2 has had: Graviton 1 was a Cortex-A72.
+    cpu: 'cortex-a72',
+    host: 'arm64',
+  },
+};
+
+/** FreeBSD needs 256 MB to boot; what the guest does not touch costs nothing. */
+const MEBIBYTES = 512;
+
+/** Nothing but what is named here: no network, no screen, no floppy. */
+const bare = ['-nodefaults', '-no-user-config', '-m', String(MEBIBYTES), '-display', 'none', '-nic', 'none'];
+
+/** A file name as an option of QEMU takes it. */
+const fileName = (path: string): string => path.replaceAll(',', ',,');
+
+const flash = (unit: number, file: string, more = ''): string[] => [
+  '-drive',
+  `if=pflash,unit=${unit},format=raw${more},file=${fileName(file)}`,
+];
+
+/** The command of a machine. Throws {@link MachineUnavailable} with what to install. */
+export async function machineCommand(request: MachineRequest): Promise<string[]> {
+  const kind = kinds[request.architecture];
+  if (kind === undefined) {
+    throw new MachineUnavailable(`QEMU is not used for ${request.architecture} here`);
+  }
+  const program = await find(kind);
+  const bios = request.bootMode === 'legacy-bios';
+  const variables = join(request.scratch, 'firmware-variables.fd');
+  if (!bios) await copyFile(kind.variables, variables, constants.COPYFILE_FICLONE);
+  return [
+    program,
+    ...bare,
+    ...kind.board,
+    ...((await usableAccelerator(program, kind)) === 'kvm'
+      ? ['-accel', 'kvm', '-cpu', 'host']
+      : ['-accel', 'tcg', '-cpu', kind.cpu]),
+    ...(bios ? [] : [...flash(0, kind.firmware, ',readonly=on'), ...flash(1, variables)]),
+    ...request.disks.flatMap(({ volumeId, file }, index) => [
+      // unsafe: what a volume holds after a crash of this very host matters to nobody.
+      '-drive',
+      `if=none,id=${volumeId},format=raw,cache=unsafe,file=${fileName(file)}`,
+      // EBS volumes are NVMe disks whose serial is the volume id without its dash.
+      '-device',
+      `nvme,drive=${volumeId},serial=${volumeId.replace('-', '')},bootindex=${index}`,
+    ]),
+    '-chardev',
+    `file,id=console,append=on,path=${fileName(request.console)}`,
+    '-serial',
+    'chardev:console',
+  ];
+}
+
+/** QEMU's program, if it and its firmware are there. */
+async function find({ program, firmware, packages }: Kind): Promise<string> {
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(directory, program);
+    if ((await there(path, constants.X_OK)) && (await there(firmware, constants.R_OK))) return path;
+  }
+  throw new MachineUnavailable(
+    `${program} or ${firmware} is not there: install Debian's ${packages} (bootTest: false builds without)`,
+  );
+}
+
+const there = (path: string, mode: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  );
+
+const accelerators = new Map<string, Promise<'kvm' | 'tcg'>>();
+
+/** How guests run on this host; found out once. */
+function usableAccelerator(program: string, { host, board, firmware }: Kind): Promise<'kvm' | 'tcg'> {
+  if (process.arch !== host) return Promise.resolve('tcg');
+  const known =
+    accelerators.get(program) ?? probeAccelerator(program, [...board, ...flash(0, firmware, ',readonly=on')]);
+  accelerators.set(program, known);
+  return known;
+}
+
+/** A firmware under KVM prints within a second; one that prints nothing in this time never will. Milliseconds. */
+const PROBE_LIMIT = 5000;
+
+/** KVM only if a firmware really comes up under it: in containers and nested clouds /dev/kvm may be there and run nothing. */
+export async function probeAccelerator(program: string, machine: readonly string[]): Promise<'kvm' | 'tcg'> {
+  if (!(await there('/dev/kvm', constants.R_OK | constants.W_OK))) return 'tcg';
+  const probe = spawn(program, [...bare, ...machine, '-accel', 'kvm', '-cpu', 'host', '-serial', 'stdio'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const verdict = await Promise.race([
+    new Promise<'kvm'>((resolve) => probe.stdout.once('data', () => resolve('kvm'))),
+    // "KVM internal error": QEMU says so and stays.
+    new Promise<'tcg'>((resolve) => probe.stderr.once('data', () => resolve('tcg'))),
+    new Promise<'tcg'>((resolve) => probe.once('close', () => resolve('tcg'))),
+    new Promise<'tcg'>((resolve) => probe.once('error', () => resolve('tcg'))),
+    pause(PROBE_LIMIT, 'tcg' as const, { ref: false }),
+  ]);
+  probe.kill('SIGKILL');
+  return verdict;
+}
