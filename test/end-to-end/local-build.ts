@@ -89,6 +89,8 @@ export async function startFactory(settings: { workerSeconds?: number } = {}): P
       release: '15.1-RELEASE',
       architecture: 'amd64',
       rootSize: 1,
+      // What is about booting asks for it: it takes seconds.
+      bootTest: false,
       ...upstream(),
       ...changes,
     }),
