@@ -11,8 +11,8 @@ interface Rule {
 }
 
 /**
- * What FreeBSD and the firmware print when a boot has gone wrong, as the sources of kernel, loader(8), rc(8) and fsck(8) and recorded
- * consoles have it. What a boot that goes well also prints is not here: the kernel mounts a root that is not ready yet with
+ * What FreeBSD and the firmware print when a boot has gone wrong: as recorded consoles have it (test/core/fixtures), and where none was at
+ * hand as kernel, loader(8), rc(8) and fsck(8) are known to print it. What a boot that goes well also prints is not here: the kernel mounts a root that is not ready yet with
  * `failed with error 19; retrying`, the loader misses `/boot/entropy`, rc warns.
  */
 const rules: readonly Rule[] = [

@@ -46,7 +46,7 @@ afterAll(() => factory[Symbol.asyncDispose]());
 
 describe('an example that a Linux worker can make', () => {
   it.each(wanted.filter(buildable))(
-    '$what is built',
+    '$what is built, and boots',
     async ({ recipe }) => {
       const execution = await factory.end(
         await factory.start({ recipe: { ...recipe, ...factory.upstream(recipe.system) } }),
