@@ -222,6 +222,11 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The worker failed in a way it has no code for.',
   },
+  ImageUntested: {
+    owner: 'factory',
+    retryable: true,
+    meaning: 'The wanted AMI exists, but has not passed its boot test.',
+  },
   BootPanicked: {
     owner: 'caller',
     retryable: false,

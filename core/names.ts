@@ -12,6 +12,8 @@ export const tagKey = {
   contentDigest: 'ami-foundry:content-digest',
   release: 'ami-foundry:release',
   recipe: 'ami-foundry:recipe',
+  /** When the image passed its boot test. */
+  bootTested: 'ami-foundry:boot-tested',
   name: 'Name',
 } as const;
 

@@ -145,6 +145,8 @@ export interface Images {
   findOfAnyBuild(): Promise<OfBuild<Image>[]>;
   /** Whether there is such an image, its own or another's, and this account may launch it. */
   launchable(imageId: string): Promise<boolean>;
+  /** Adds a tag to an image of the factory. */
+  tag(imageId: string, key: string, value: string): Promise<void>;
   /** No error when it is gone. */
   deregister(imageId: string): Promise<void>;
 }

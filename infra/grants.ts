@@ -43,7 +43,8 @@ const taggedOnly: Conditions = {
 /**
  * What each function may do: the calls of its handler, on the factory's own resources. Resource types and condition keys are those of
  * the Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
- * Nobody has iam:PassRole, so no worker can be given an instance profile, and nobody may tag what exists already.
+ * Nobody has iam:PassRole, so no worker can be given an instance profile. What exists already is tagged by nobody, but for the
+ * one tag that says that an image has passed its boot test.
  */
 export function grantsOf(
   scope: Construct,
@@ -139,6 +140,10 @@ export function grantsOf(
     'wait-for-boot': [
       describe('Instances'),
       allow(['ec2:GetConsoleOutput', 'ec2:GetConsoleScreenshot'], instance, ours),
+      allow('ec2:CreateTags', image, {
+        ...ours,
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.bootTested] },
+      }),
       allow('s3:PutObject', [buildObject('boot.log'), buildObject('boot-screenshot.jpg')]),
     ],
     'clean-up': endings(scope),

@@ -1,4 +1,5 @@
 import {
+  CreateTagsCommand,
   DeregisterImageCommand,
   DescribeImagesCommand,
   type EC2Client,
@@ -108,6 +109,10 @@ export const ec2Images = (ec2: EC2Client): Images => {
     findByBuild: (build) => find(ofBuild(build)),
     findOfAnyBuild: () => find(ofAnyBuild),
     launchable: async (imageId) => (await describe(imageId))?.State === 'available',
+    async tag(imageId, key, value) {
+      await ec2.send(new CreateTagsCommand({ Resources: [imageId], Tags: [{ Key: key, Value: value }] }));
+    },
+
     async deregister(imageId) {
       await unless(absent, () => ec2.send(new DeregisterImageCommand({ ImageId: imageId })));
     },

@@ -88,7 +88,12 @@ export const plan =
           tags: { ...recipe.image.tags, ...imageTags(build, resolved) },
         },
       },
-      adopted: await findFinishedImage(name, resolved.contentDigest, images),
+      adopted: await findFinishedImage(
+        name,
+        resolved.contentDigest,
+        bootTest !== null && !input.dryRun,
+        images,
+      ),
     };
   };
 
@@ -162,7 +167,7 @@ async function findWorkerImage(
   });
 }
 
-async function findFinishedImage(name: string, content: string, images: Images) {
+async function findFinishedImage(name: string, content: string, tested: boolean, images: Images) {
   const found = (await images.findByName(name)).filter((image) => image.state === 'available');
   const [image, another] = found;
   if (image === undefined) return null;
@@ -176,6 +181,12 @@ async function findFinishedImage(name: string, content: string, images: Images) 
     throw new FactoryError('ImageNameTaken', {
       message: `${image.imageId} is called ${name}, but its tags say that it is another image`,
       remedy: 'deregister that image, or give the recipe another name.',
+    });
+  }
+  if (tested && image.tags[tagKey.bootTested] === undefined) {
+    throw new FactoryError('ImageUntested', {
+      message: `${image.imageId} is the image, but has not passed its boot test: ${image.tags[tagKey.build]} is testing it, or was aborted`,
+      remedy: 'wait for that execution; if it has ended, deregister the image and build again.',
     });
   }
   return { imageId: image.imageId, snapshotId: image.rootSnapshotId };

@@ -4,14 +4,14 @@ import { bootFailure, bootSucceeded } from '../../core/boot-verdict.ts';
 import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import { digestOf } from '../../core/canonical-json.ts';
 import type { Clock } from '../../core/clock.ts';
-import { artifactKey } from '../../core/names.ts';
-import type { Artifacts, Instances } from '../../core/ports.ts';
+import { artifactKey, tagKey } from '../../core/names.ts';
+import type { Artifacts, Images, Instances } from '../../core/ports.ts';
 import { beginWaiting, noteSeen } from '../../core/waiting.ts';
 
 export const waitForBootStep = {
   name: 'wait-for-boot',
   input: z.extend(
-    z.pick(buildState, { plan: true, bootTest: true }),
+    z.pick(buildState, { plan: true, image: true, bootTest: true }),
     z.partial(z.pick(buildState, { waiting: true })).shape,
   ),
   output: z.pick(buildState, { waiting: true, bootTest: true }),
@@ -20,15 +20,17 @@ export const waitForBootStep = {
 
 interface WaitForBootDependencies {
   readonly instances: Instances;
+  readonly images: Images;
   readonly artifacts: Artifacts;
   readonly clock: Clock;
 }
 
 /** Looks once at the console of the image that boots, and judges it. Its instance is ended by the clean-up, as on every road. */
 export const waitForBoot =
-  ({ instances, artifacts, clock }: WaitForBootDependencies) =>
+  ({ instances, images, artifacts, clock }: WaitForBootDependencies) =>
   async ({
     plan,
+    image,
     bootTest,
     waiting: previous,
   }: z.output<typeof waitForBootStep.input>): Promise<Pick<BuildState, 'waiting' | 'bootTest'>> => {
@@ -71,7 +73,11 @@ export const waitForBoot =
       });
       throw failure;
     }
-    if (ready) await keep();
+    if (ready) {
+      await keep();
+      // Last: only an image with this tag is adopted, so one whose build was aborted in its test is not.
+      await images.tag(image.imageId, tagKey.bootTested, new Date(clock.now()).toISOString());
+    }
     const known = new Set(bootTest.phases.map(({ name }) => name));
     const fresh = progress.reached.filter((name) => !known.has(name));
     const seconds = Math.round(secondsTaken * 10) / 10;

@@ -51,6 +51,15 @@ describe('an image that boots', () => {
     expect(bootTest.phases.map(({ name }) => name)).toEqual(['firmware', 'host-keys', 'login']);
     expect(bootTest.phases.at(-1)?.seconds).toBeGreaterThan(0.1);
   }, 120_000);
+
+  it('is adopted by the next build, and not booted again', async () => {
+    const launches = () =>
+      factory.cloud.faults.calls.filter(({ action }) => action === 'RunInstances').length;
+    const before = launches();
+    const { output } = await factory.end(await factory.start({ recipe: recipe('good') }));
+    expect(JSON.parse(output ?? '{}')).toMatchObject({ adopted: true });
+    expect(launches()).toBe(before);
+  });
 });
 
 interface Damage {

@@ -383,6 +383,12 @@ export class FakeAccount {
     },
     launchable: async (imageId) =>
       this.launchableImages.has(imageId) || this.heldImages.get(imageId)?.state === 'available',
+    tag: async (imageId, key, value) => {
+      this.#call('images.tag');
+      const held = this.heldImages.get(imageId);
+      if (!held) throw awsError('InvalidAMIID.NotFound');
+      held.tags = { ...held.tags, [key]: value };
+    },
     deregister: async (imageId) => {
       this.#call('images.deregister');
       if (this.heldImages.delete(imageId)) this.changes.push(`deregister ${imageId}`);

@@ -201,8 +201,8 @@ describe('plan', () => {
   });
 
   describe('adoption of an image that is there', () => {
-    const finished = async (state: string, content?: string) => {
-      const { plan: planned } = await run();
+    const finished = async (state: string, content?: string, recipe: unknown = demo) => {
+      const { plan: planned } = await run(recipe);
       return fake.holdImage(
         {
           ...imageSpec('snap-0a'),
@@ -210,6 +210,7 @@ describe('plan', () => {
           tags: {
             [tagKey.contentDigest]: content ?? planned.contentDigest,
             [tagKey.build]: 'an-earlier-build',
+            [tagKey.bootTested]: '2026-11-26T12:00:00.000Z',
           },
         },
         state,
@@ -219,6 +220,24 @@ describe('plan', () => {
     test('takes the one with the same content', async () => {
       const image = await finished('available');
       expect((await run()).adopted).toEqual({ imageId: image.imageId, snapshotId: 'snap-0a' });
+    });
+
+    test('not one that has not passed its boot test: ImageUntested with the build that made it', async () => {
+      const image = await finished('available');
+      const { [tagKey.bootTested]: _, ...tags } = image.tags;
+      image.tags = tags;
+      const error = await rejected(run());
+      expect(error.name).toBe('ImageUntested');
+      expect(error.message).toContain(`${image.imageId} is the image`);
+      expect(error.message).toContain('an-earlier-build is testing it');
+      expect((await run(demo, true)).adopted).not.toBeNull();
+    });
+
+    test('takes one without a test for a recipe that wants none', async () => {
+      const recipe = { ...demo, bootTest: false };
+      const image = await finished('available', undefined, recipe);
+      image.tags = { ...image.tags, [tagKey.bootTested]: undefined as unknown as string };
+      expect((await run(recipe)).adopted).toMatchObject({ imageId: image.imageId });
     });
 
     test.each(['pending', 'failed', 'deregistered'])('not one that is %s', async (state) => {

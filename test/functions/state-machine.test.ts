@@ -534,6 +534,14 @@ describe('a retry that belongs to one state', () => {
     ).toEqual([0, 1, 2]);
   });
 
+  test('Plan waits while another build tests the image', async () => {
+    faults.set('plan', [awsError('ImageUntested'), awsError('ImageUntested')]);
+    const before = clock.now();
+    expect((await run()).status).toBe('SUCCEEDED');
+    expect(calls.filter(({ name }) => name === 'plan')).toHaveLength(3);
+    expect(clock.now()).toBeGreaterThan(before);
+  });
+
   test('Plan asks again when no mirror answers', async () => {
     fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'unreachable', reason: 'ECONNREFUSED' });
     expect(await run()).toMatchObject({ status: 'FAILED', error: 'MirrorUnreachable' });

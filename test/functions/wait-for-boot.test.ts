@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BuildState } from '../../core/build-state.ts';
-import { buildTags } from '../../core/names.ts';
+import { buildTags, tagKey } from '../../core/names.ts';
 import { waitForBoot } from '../../functions/steps/wait-for-boot.ts';
 import { rejected } from '../core/caught.ts';
 import { account, BUILD, imageSpec, plan } from './builds.ts';
@@ -15,12 +15,14 @@ const SCREEN = `builds/${BUILD}/boot-screenshot.jpg`;
 
 let fake: FakeAccount;
 let instance: HeldInstance;
+let image: BuildState['image'];
 let bootTest: BuildState['bootTest'];
 let waiting: BuildState['waiting'] | undefined;
 
 beforeEach(async () => {
   fake = account();
   const { imageId } = fake.holdImage(imageSpec('snap-1'), 'available');
+  image = { imageId, registeredAt: fake.time };
   const { instanceId } = await fake.instances.runBootTest({
     clientToken: 'b',
     imageId,
@@ -39,9 +41,15 @@ beforeEach(async () => {
 /** A look, some seconds after the one before; the state goes on from it. */
 async function look(seconds = 8, hostKeys = true) {
   fake.time += seconds * 1000;
-  const run = waitForBoot({ instances: fake.instances, artifacts: fake.artifacts, clock: fake.clock });
+  const run = waitForBoot({
+    instances: fake.instances,
+    images: fake.images,
+    artifacts: fake.artifacts,
+    clock: fake.clock,
+  });
   const state = await run({
     plan: { ...plan, bootTest: { instanceTypes: ['m6i.large'], secondsAllowed: 900, hostKeys } },
+    image,
     bootTest,
     ...(waiting ? { waiting } : {}),
   });
@@ -68,6 +76,9 @@ describe('wait-for-boot', () => {
     ]);
     expect(fake.objects.get(LOG)?.body).toBe(instance.console);
     expect(fake.objects.has(SCREEN)).toBe(false);
+    expect(fake.heldImages.get(image.imageId)?.tags[tagKey.bootTested]).toBe(
+      new Date(fake.time).toISOString(),
+    );
   });
 
   test('wants no keys of an image that prints none', async () => {
@@ -82,6 +93,7 @@ describe('wait-for-boot', () => {
     const error = await rejected(look());
     expect(error.name).toBe('BootPanicked');
     expect(error.message).toContain(`${instance.instanceId} (m6i.large)`);
+    expect(fake.heldImages.get(image.imageId)?.tags[tagKey.bootTested]).toBeUndefined();
     expect(fake.objects.get(LOG)?.body).toBe(instance.console);
     expect(fake.objects.get(SCREEN)).toEqual({ body: 'a screen', contentType: 'image/jpeg' });
   });

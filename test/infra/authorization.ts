@@ -75,6 +75,13 @@ const targets: Record<string, (input: any) => Target[]> = {
     ['image', NEW],
     ['snapshot', input.BlockDeviceMappings[0].Ebs.SnapshotId, ownTag],
   ],
+  CreateTags: (input) => [
+    [
+      'image',
+      input.Resources[0],
+      { ...ownTag, 'aws:TagKeys': input.Tags.map(({ Key }: { Key: string }) => Key) },
+    ],
+  ],
   DeregisterImage: (input) => [['image', input.ImageId, ownTag]],
 };
 

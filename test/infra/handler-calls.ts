@@ -13,7 +13,7 @@ import { ssmParameters } from '../../adapters/aws/parameters.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
 import { eventFunctions, type FunctionName } from '../../core/function-environment.ts';
-import { buildTags } from '../../core/names.ts';
+import { buildTags, tagKey } from '../../core/names.ts';
 import type {
   Artifacts,
   Executions,
@@ -76,6 +76,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       findByBuild: ['demo'],
       findOfAnyBuild: [],
       launchable: [image],
+      tag: [image, tagKey.bootTested, 'now'],
       deregister: [image],
     } satisfies Samples<Images>,
     ec2Instances: {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FunctionName } from '../../core/function-environment.ts';
+import { tagKey } from '../../core/names.ts';
 import { workerInstanceTypes } from '../../infra/functions.ts';
 import { allowed, type Question, questions } from './authorization.ts';
 import { type Call, callsOfFunction, type Setting } from './handler-calls.ts';
@@ -164,6 +165,7 @@ it('the calls that change something were found at all', () => {
   expect([...new Set(changes)].sort()).toEqual([
     'AttachVolume',
     'CreateSnapshot',
+    'CreateTags',
     'CreateVolume',
     'DeleteSnapshot',
     'DeleteVolume',
@@ -198,6 +200,19 @@ describe.each<FunctionName>([LAUNCH, 'launch-boot-test'])('a launch by %s', (nam
 });
 
 describe('an image', () => {
+  it('may be tagged as tested, if the factory made it, and in no other way', () => {
+    const question = (context: Question['context']): Question => ({
+      action: 'ec2:CreateTags',
+      resource: 'arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0',
+      context,
+    });
+    const ownTag = { 'aws:ResourceTag/ami-foundry:build': 'demo' };
+    const statements = grantsOf('wait-for-boot');
+    expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.bootTested] }))).toBe(true);
+    expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.build] }))).toBe(false);
+    expect(allowed(statements, question({ 'aws:TagKeys': [tagKey.bootTested] }))).toBe(false);
+  });
+
   it('of another maker is not what a boot test may launch', () => {
     const question = (context: Question['context']): Question => ({
       action: 'ec2:RunInstances',
