@@ -71,12 +71,15 @@ describe('a build that is stopped', () => {
     'WaitForWorker',
     'Snapshot',
     'Register',
+    'LaunchBootTest',
+    'WaitForBoot',
     'CleanUp',
   ])(
     'in %s leaves nothing',
     async (state) => {
       const name = `stopped-in-${state.toLowerCase()}`;
-      const executionArn = await factory.start({ recipe: factory.recipe({ name }) });
+      const bootTest = /Boot/.test(state) ? {} : false;
+      const executionArn = await factory.start({ recipe: factory.recipe({ name, bootTest }) });
       while (!(await entered(executionArn, state))) await pause(20);
       await factory.sfn.send(new StopExecutionCommand({ executionArn }));
       expect((await factory.end(executionArn)).status).toBe('ABORTED');
