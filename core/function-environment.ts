@@ -47,7 +47,7 @@ export const functionEnvironment = {
     SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
   }),
   'wait-for-boot': z.object({ ARTIFACTS_BUCKET: bucket }),
-  'clean-up': z.object({}),
+  'clean-up': z.object({ ARTIFACTS_BUCKET: bucket }),
   reaper: z.object({
     /** Whose executions the builds are. */
     STATE_MACHINE_ARN: z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/)),

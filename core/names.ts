@@ -65,25 +65,26 @@ export function contentUuid(contentDigest: string, what: string): string {
 export const contentId = (contentDigest: string, what: string): string =>
   createHash('sha256').update(`${contentDigest}\n${what}`).digest('hex').slice(0, 16);
 
-/**
- * What a build leaves in the artifacts bucket. Under builds/ what tells of the build, for a month; under images/ what describes the image, for as
- * long as somebody may ask: a gzipped mtree(5) specification, and an SBOM in CycloneDX JSON.
- */
-const buildFiles = {
-  job: 'builds',
-  'console.log': 'builds',
-  'report.json': 'builds',
-  'boot.log': 'builds',
-  'boot-screenshot.jpg': 'builds',
-  'manifest.mtree.gz': 'images',
-  'sbom.cdx.json': 'images',
-} as const;
-type BuildFile = keyof typeof buildFiles;
+/** What the worker found out about the image: a gzipped mtree(5) specification, and an SBOM in CycloneDX JSON. */
+export const imageRecords = ['manifest.mtree.gz', 'sbom.cdx.json'] as const;
+export type ImageRecord = (typeof imageRecords)[number];
 
-export const buildFileNames = Object.keys(buildFiles) as BuildFile[];
+/** What a build leaves in the artifacts bucket. */
+export const buildFiles = [
+  'job',
+  'console.log',
+  'report.json',
+  'boot.log',
+  'boot-screenshot.jpg',
+  ...imageRecords,
+] as const;
 
-/** Keys of a build's objects in the artifacts bucket. */
-export const artifactKey = (build: string, file: BuildFile): string => `${buildFiles[file]}/${build}/${file}`;
+/** Keys of a build's objects in the artifacts bucket, which forgets them after a month. */
+export const artifactKey = (build: string, file: (typeof buildFiles)[number]): string =>
+  `builds/${build}/${file}`;
+
+/** Where the records of a delivered image are kept for as long as somebody may ask. */
+export const imageRecordKey = (build: string, file: ImageRecord): string => `images/${build}/${file}`;
 
 export type Tags = Readonly<Record<string, string>>;
 

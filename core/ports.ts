@@ -172,6 +172,8 @@ export interface Executions {
 
 export interface Artifacts {
   put(key: string, body: string | Uint8Array, contentType: string): Promise<void>;
+  /** Within the bucket; what is there already is replaced. */
+  copy(from: string, to: string): Promise<void>;
   /** A URL that fetches the object without credentials; a secret while it is valid. */
   presign(key: string, seconds: number): Promise<string>;
   /** A URL to which the object can be put without credentials; a secret while it is valid. */

@@ -76,7 +76,7 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     register: {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET },
-    'clean-up': {},
+    'clean-up': { ARTIFACTS_BUCKET },
   };
 };
 

@@ -4,7 +4,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { StepName } from '../core/function-environment.ts';
-import { artifactKey, buildFileNames, tagKey } from '../core/names.ts';
+import { artifactKey, buildFiles, imageRecordKey, imageRecords, tagKey } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -146,7 +146,14 @@ export function grantsOf(
       }),
       allow('s3:PutObject', [buildObject('boot.log'), buildObject('boot-screenshot.jpg')]),
     ],
-    'clean-up': endings(scope),
+    'clean-up': [
+      ...endings(scope),
+      allow('s3:GetObject', imageRecords.map(buildObject)),
+      allow(
+        's3:PutObject',
+        imageRecords.map((file) => artifacts.arnForObjects(imageRecordKey('*', file))),
+      ),
+    ],
   };
 }
 
@@ -217,8 +224,11 @@ export function acknowledgeWildcards(
     'Made by the launch, in the worker subnets only.',
   );
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
-  for (const file of buildFileNames) {
+  for (const file of buildFiles) {
     because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own.');
+  }
+  for (const file of imageRecords) {
+    because(`<${bucket}.Arn>/${imageRecordKey('*', file)}`, 'Each image has a prefix of its own.');
   }
   for (const name of sourceBuckets) {
     because(`arn:<AWS::Partition>:s3:::${name}/*`, 'The deployment says that recipes may name this bucket.');

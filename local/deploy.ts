@@ -74,7 +74,7 @@ export async function deploy(
     register: {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET: artifactsBucket },
-    'clean-up': {},
+    'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },
     reaper: {
       STATE_MACHINE_ARN: stateMachineArn,
       // infra/ grants 600: what is consistent at once, and ends functions with their execution, needs none.

@@ -9,7 +9,7 @@ import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { coordinatesText, readRecipeFile, type WantedBuild } from '../cli/recipe-file.ts';
 import { addSetting, type Settings } from '../cli/setting.ts';
 import { FactoryError } from '../core/errors.ts';
-import { artifactKey, executionName, tagKey } from '../core/names.ts';
+import { executionName, imageRecordKey, tagKey } from '../core/names.ts';
 import { type Recipe, recipeDigest } from '../core/recipe.ts';
 import { showProgress } from './build-progress.ts';
 import { type Cloud, startCloud } from './cloud.ts';
@@ -131,7 +131,7 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
   const s3 = new S3Client({ ...client, forcePathStyle: true });
   for (const [, file, path] of beside) {
     const { Body } = await s3.send(
-      new GetObjectCommand({ Bucket: artifactsBucket, Key: artifactKey(maker, file) }),
+      new GetObjectCommand({ Bucket: artifactsBucket, Key: imageRecordKey(maker, file) }),
     );
     await writeFile(path, (await Body?.transformToByteArray()) ?? '');
   }

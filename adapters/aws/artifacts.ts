@@ -38,35 +38,38 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
     return signed.url;
   };
 
-  return {
-    async put(key, body, contentType) {
-      const failed = (name: string, reason: string, cause?: unknown) =>
-        Object.assign(new Error(`PutObject of ${key} to ${bucket}: ${reason}`, { cause }), { name });
-      let response: Response;
-      let text: string;
-      try {
-        response = await client.fetch(urlOf(key), {
-          method: 'PUT',
-          // Not every Uint8Array is one of a plain ArrayBuffer to the types of fetch.
-          body: typeof body === 'string' ? body : new Uint8Array(body),
-          headers: { 'content-type': contentType },
-        });
-        text = await response.text();
-      } catch (error) {
-        // fetch throws TypeError for every network failure; the state machine retries by name.
-        if (!(error instanceof TypeError)) throw error;
-        const reason = error.cause instanceof Error ? error.cause.message : '';
-        throw failed('ServiceUnavailable', reason || error.message, error);
-      }
-      if (response.ok) return;
-      // A proxy or load balancer answers without S3's XML.
-      const unnamed = response.status >= 500 ? 'ServiceUnavailable' : `HTTP${response.status}`;
-      const code = /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ?? unnamed;
-      const message =
-        /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status} ${response.statusText}`;
-      throw failed(code, message);
-    },
+  /** A PUT of S3, which throws by the name that S3 gives an error. */
+  const putObject = async (operation: string, key: string, init: RequestInit): Promise<void> => {
+    const failed = (name: string, reason: string, cause?: unknown) =>
+      Object.assign(new Error(`${operation} of ${key} to ${bucket}: ${reason}`, { cause }), { name });
+    let response: Response;
+    let text: string;
+    try {
+      response = await client.fetch(urlOf(key), { ...init, method: 'PUT' });
+      text = await response.text();
+    } catch (error) {
+      // fetch throws TypeError for every network failure; the state machine retries by name.
+      if (!(error instanceof TypeError)) throw error;
+      const reason = error.cause instanceof Error ? error.cause.message : '';
+      throw failed('ServiceUnavailable', reason || error.message, error);
+    }
+    const code = /<Code>([^<]+)<\/Code>/.exec(text)?.[1];
+    // CopyObject may answer 200 and say in the body that it failed (S3 API Reference, CopyObject).
+    if (response.ok && code === undefined) return;
+    // A proxy or load balancer answers without S3's XML.
+    const unnamed = response.status >= 500 ? 'ServiceUnavailable' : `HTTP${response.status}`;
+    const message =
+      /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status} ${response.statusText}`;
+    throw failed(code ?? unnamed, message);
+  };
 
+  return {
+    put: async (key, body, contentType) =>
+      await putObject('PutObject', key, { body, headers: { 'content-type': contentType } }),
+    copy: async (from, to) =>
+      await putObject('CopyObject', to, {
+        headers: { 'x-amz-copy-source': `/${bucket}/${from.split('/').map(encodeURIComponent).join('/')}` },
+      }),
     presign: async (key, seconds) => await presigned('GET', key, seconds),
     presignPut: async (key, seconds) => await presigned('PUT', key, seconds),
   };

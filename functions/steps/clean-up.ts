@@ -1,7 +1,8 @@
 import * as z from 'zod/mini';
 import { buildState, type Execution } from '../../core/build-state.ts';
 import { FactoryError } from '../../core/errors.ts';
-import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { artifactKey, imageRecordKey, imageRecords } from '../../core/names.ts';
+import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
 
 export const cleanUpStep = {
   name: 'clean-up',
@@ -15,16 +16,18 @@ interface CleanUpDependencies {
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly images: Images;
+  readonly artifacts: Artifacts;
 }
 
 /**
  * Removes what the build made and does not deliver: all of it after a failure, all but image and snapshot after success.
  * Finds by tag as well as by id, because a create whose answer was lost has left only its tags, and a search by tag may
  * not see yet what was made a moment ago. Forgiving of absence.
+ * Keeps the manifest and the SBOM of what is delivered.
  * Order keeps a retry possible: instances, volumes, images, then the snapshots that images hold.
  */
 export const cleanUp =
-  ({ instances, volumes, snapshots, images }: CleanUpDependencies) =>
+  ({ instances, volumes, snapshots, images, artifacts }: CleanUpDependencies) =>
   async (
     state: z.output<typeof cleanUpStep.input>,
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
@@ -54,6 +57,11 @@ export const cleanUp =
     busy.push(...ending.map(({ instanceId, state }) => `${instanceId} (${state})`));
 
     const failed = outcome === 'failed';
+    // The records of a build go after a month; those of an image stay as long as it may be asked about.
+    if (!failed) {
+      for (const file of imageRecords)
+        await artifacts.copy(artifactKey(build, file), imageRecordKey(build, file));
+    }
     const allImages = failed ? await ofBuild(images, build, [state.image], 'imageId') : [];
     const doomedImages = allImages.filter(ofThisExecution).map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);

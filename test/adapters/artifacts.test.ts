@@ -206,6 +206,23 @@ describe('putting an artifact', () => {
   });
 });
 
+describe('a copy', () => {
+  test('is asked for by the key of its source, and is signed', async () => {
+    answers = [{ status: 200, body: '<CopyObjectResult/>' }];
+    await artifacts().copy('builds/a b/sbom', 'images/a b/sbom');
+    const [call] = calls;
+    if (!call) throw new Error('no request came');
+    expect(call.headers['x-amz-copy-source']).toBe('/my-bucket/builds/a%20b/sbom');
+    expect(judge(call, SECRET).given).toBe(judge(call, SECRET).computed);
+  });
+
+  // S3 API Reference, CopyObject: an error may come after the 200 was sent.
+  test('that fails after its status was sent is an error by its name', async () => {
+    answers = [{ status: 200, body: '<Error><Code>InternalError</Code><Message>again</Message></Error>' }];
+    await expect(artifacts().copy('from', 'to')).rejects.toMatchObject({ name: 'InternalError' });
+  });
+});
+
 describe('a presigned URL', () => {
   test.each(keys)('of %j lets anybody fetch exactly that key', async (key) => {
     answers = [{ status: 200, body: 'the object' }];

@@ -9,6 +9,7 @@ import {
   contentUuid,
   executionName,
   imageName,
+  imageRecordKey,
 } from '../../core/names.ts';
 import { parseRecipe, type Recipe, recipeDigest, releaseLabel } from '../../core/recipe.ts';
 import { plausibleRecipe } from './legal-recipes.ts';
@@ -145,6 +146,8 @@ describe('keys of artifacts', () => {
   test('lie under the build', () => {
     expect(artifactKey('demo-0123456789ab', 'console.log')).toBe('builds/demo-0123456789ab/console.log');
     // The bucket forgets builds/ after a month; an image may live for years.
-    expect(artifactKey('demo-0123456789ab', 'sbom.cdx.json')).toBe('images/demo-0123456789ab/sbom.cdx.json');
+    expect(imageRecordKey('demo-0123456789ab', 'sbom.cdx.json')).toBe(
+      'images/demo-0123456789ab/sbom.cdx.json',
+    );
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { buildTags } from '../../core/names.ts';
+import { artifactKey, buildTags, imageRecordKey, imageRecords } from '../../core/names.ts';
 import { attach } from '../../functions/steps/attach.ts';
 import { cleanUp } from '../../functions/steps/clean-up.ts';
 import { register } from '../../functions/steps/register.ts';
@@ -25,6 +25,9 @@ async function built() {
     snapshot: (await fake.snapshots.create(worker.volumeId, 'other', beside)).snapshotId,
   };
   fake.settle();
+  for (const file of imageRecords) {
+    fake.objects.set(artifactKey(BUILD, file), { body: file, contentType: 'application/octet-stream' });
+  }
   return { fake, worker, image, other, state: { worker, ...taken } satisfies State };
 }
 
@@ -47,6 +50,16 @@ const alive = (fake: FakeAccount) =>
     .map(({ instanceId }) => instanceId);
 
 describe('clean-up', () => {
+  test('keeps the manifest and the SBOM of a delivered image, and of no other', async () => {
+    const kept = ({ objects }: FakeAccount) => [...objects.keys()].filter((key) => key.startsWith('images/'));
+    const delivered = await built();
+    await untilDone(delivered.fake, delivered.state, 'succeeded');
+    expect(kept(delivered.fake)).toEqual(imageRecords.map((file) => imageRecordKey(BUILD, file)));
+    const broken = await built();
+    await untilDone(broken.fake, broken.state, 'failed');
+    expect(kept(broken.fake)).toEqual([]);
+  });
+
   test.each(['succeeded', 'failed'] as const)(
     'after a build that %s ends the boot test and its root, also when no search by tag sees it yet',
     async (outcome) => {

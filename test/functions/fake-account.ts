@@ -442,8 +442,16 @@ export class FakeAccount {
       this.#call('artifacts.presign');
       return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e7`;
     },
+    copy: async (from, to) => {
+      this.#call('artifacts.copy');
+      const object = this.objects.get(from);
+      if (object === undefined) throw awsError('NoSuchKey');
+      this.objects.set(to, object);
+    },
     presignPut: async (key, seconds) => {
       this.#call('artifacts.presignPut');
+      // No worker runs here: what it would put is there at once.
+      this.objects.set(key, { body: 'of the worker', contentType: 'application/octet-stream' });
       return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e8`;
     },
   };

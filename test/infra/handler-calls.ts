@@ -131,6 +131,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       put: ['builds/demo/object', 'text', 'text/plain'],
       presign: ['builds/demo/object', 60],
       presignPut: ['builds/demo/object', 60],
+      copy: ['builds/demo/object', 'images/demo/object'],
     } satisfies Samples<Artifacts>,
     s3Sources: { presign: ['s3://company/object', 60] } satisfies Samples<Sources>,
   }) as const;
@@ -213,6 +214,9 @@ export async function callsOf(factory: Factory, method: string, setting: Setting
   sfn.middlewareStack.add(record('states'), { step: 'initialize', priority: 'high' });
   ssm.middlewareStack.add(record('ssm'), { step: 'initialize', priority: 'high' });
   vi.stubGlobal('fetch', async (request: Request) => {
+    // S3 API Reference, CopyObject: the right to read the source is needed too.
+    if (request.headers.has('x-amz-copy-source'))
+      calls.push({ service: 's3', operation: 'GetObject', input: {} });
     calls.push({
       service: 's3',
       operation: `${request.method === 'PUT' ? 'Put' : request.method}Object`,

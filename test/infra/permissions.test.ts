@@ -290,8 +290,8 @@ it('objects are reached by the names that the steps give them', () => {
   expect(objects).toEqual({
     plan: [
       's3:PutObject artifacts/builds/*/job',
-      's3:PutObject artifacts/images/*/manifest.mtree.gz',
-      's3:PutObject artifacts/images/*/sbom.cdx.json',
+      's3:PutObject artifacts/builds/*/manifest.mtree.gz',
+      's3:PutObject artifacts/builds/*/sbom.cdx.json',
       's3:GetObject arn:aws:s3:::company/*',
       's3:GetObject arn:aws:s3:::company-kernels/*',
     ],
@@ -308,7 +308,12 @@ it('objects are reached by the names that the steps give them', () => {
       's3:PutObject artifacts/builds/*/boot.log',
       's3:PutObject artifacts/builds/*/boot-screenshot.jpg',
     ],
-    'clean-up': [],
+    'clean-up': [
+      's3:GetObject artifacts/builds/*/manifest.mtree.gz',
+      's3:GetObject artifacts/builds/*/sbom.cdx.json',
+      's3:PutObject artifacts/images/*/manifest.mtree.gz',
+      's3:PutObject artifacts/images/*/sbom.cdx.json',
+    ],
     reaper: [],
   });
 });
