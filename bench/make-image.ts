@@ -1,7 +1,8 @@
-// `make image` against the bare data path (verify, extract, make the file system, write), both in this run.
+// `make image` against the bare data path (verify, extract, hash, make the file system, write), both in this run. Without the
+// boot test: how long a machine takes to boot is not ours.
 // Limits: 1.5 times the bare path; 512 MB of memory in the worker.
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -36,6 +37,11 @@ function barePath(): number {
     'extract',
     `mkdir tree; for s in base kernel; do xz -dc ${sets}/$s.txz | bsdtar -x --no-same-owner --no-same-permissions --no-fflags -C tree -f -; done`,
   );
+  // Of what has data: the large sparse files of the demo release are gigabytes of zeroes to a tool that knows no holes.
+  const hash = timed(
+    'hash',
+    'find tree -type f -size -64M -print0 | xargs -0 openssl dgst -sha256 -r > sums',
+  );
   // The specification is the factory's own need, not part of the bare path.
   sh(
     `{ printf '#mtree\\n'; for s in base kernel; do bsdtar -cf - --format=mtree --options='mtree:!all,type,uid,gid,mode,link,time,flags,device' @${sets}/$s.txz | sed '/^#mtree/d'; done; } > spec`,
@@ -45,7 +51,7 @@ function barePath(): number {
     `node ${root}dist/image/makefs.mjs -t ffs -o version=2,label=rootfs,softupdates=1,time=0,id=0123456789abcdef -s ${ROOT_SIZE} -F spec image tree`,
   );
   const write = timed('write', `cp --sparse=auto image target; sync target`);
-  return verify + extract + filesystem + write;
+  return verify + extract + hash + filesystem + write;
 }
 
 interface Process {
@@ -107,17 +113,12 @@ async function makeImage(): Promise<{ seconds: number; megabytes: number }> {
       await pause(50);
     }
   })();
+  const recipe = join(scratch, 'demo.yaml');
+  writeFileSync(recipe, `${readFileSync(join(root, 'examples/demo.yaml'), 'utf8')}bootTest: false\n`);
   const started = performance.now();
   const { stdout } = await promisify(execFile)(
     'node',
-    [
-      'local/make-image.ts',
-      'examples/demo.yaml',
-      '--state',
-      join(scratch, 'cloud'),
-      '--out',
-      join(scratch, 'out'),
-    ],
+    ['local/make-image.ts', recipe, '--state', join(scratch, 'cloud'), '--out', join(scratch, 'out')],
     // As make sets it.
     { cwd: root, env: { ...process.env, NODE_COMPILE_CACHE: join(root, '.state/compile-cache') } },
   );
