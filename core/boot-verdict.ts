@@ -1,28 +1,17 @@
 import type { BootProgress } from './boot-console.ts';
 import type { BootPhase } from './build-state.ts';
 import { type ErrorCode, FactoryError } from './errors.ts';
+import { GONE_POLLS, type InstanceFacts } from './waiting.ts';
 
 /** rc(8) starts ec2_loghostkey before getty(8) asks for a login, but logger(1) and the port have their buffers. Milliseconds. */
 const HOST_KEYS_GRACE = 10_000;
-/** The console of an ended instance may be posted late (GetConsoleOutput): four polls are half a minute. */
-const GONE_POLLS = 4;
 
 /** What is known of a boot at one look. */
-export interface BootFacts {
+export interface BootFacts extends InstanceFacts {
   readonly progress: BootProgress;
   /** The instance and its type. */
   readonly machine: string;
   readonly hostKeysExpected: boolean;
-  /** Key of the kept console in the artifacts bucket. */
-  readonly console: string;
-  /** Looks since the instance ended. */
-  readonly goneFor: number;
-  /** State of the instance and why it is in it. */
-  readonly lastWords: string;
-  /** Milliseconds since the console last changed. */
-  readonly silentFor: number;
-  readonly secondsTaken: number;
-  readonly secondsAllowed: number;
 }
 
 const has = ({ reached }: BootProgress, phase: BootPhase): boolean => reached.includes(phase);

@@ -6,7 +6,7 @@ import type { FileSource } from './image-parts.ts';
 import { JOB_VERSION } from './job.ts';
 import { type ReleaseSet, selectSets } from './manifest.ts';
 import { contentUuid, imageName } from './names.ts';
-import type { Mirror, MirrorDigest } from './ports.ts';
+import type { ImageSpec, Mirror, MirrorDigest } from './ports.ts';
 import { type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from './recipe.ts';
 import { buildDate, type FoundRelease, findRelease, releaseDirectories } from './release-directory.ts';
 import { setsOf } from './system-files/flavour.ts';
@@ -31,17 +31,8 @@ export interface ResolvedBuild {
   readonly sets: readonly JobSet[];
   readonly contents: ImageContents;
   readonly disk: { readonly size: number; readonly id: string; readonly partitions: readonly Partition[] };
-  readonly image: {
-    readonly name: string;
-    readonly description: string;
-    readonly architecture: 'x86_64' | 'arm64';
-    readonly bootMode: 'uefi' | 'uefi-preferred' | 'legacy-bios';
-    readonly imdsV2Only: boolean;
-    readonly tpm: boolean;
-    /** Of the root volume, where the recipe says; MiB/s. */
-    readonly iops?: number | undefined;
-    readonly throughput?: number | undefined;
-  };
+  /** What RegisterImage is asked for, as far as it is known before anything is made. */
+  readonly image: Omit<ImageSpec, 'rootDeviceName' | 'snapshotId' | 'rootSizeGiB' | 'tags'>;
 }
 
 /**

@@ -1,25 +1,14 @@
 import { digestOf } from './canonical-json.ts';
 import { FactoryError, isErrorCode, runbookAnchor } from './errors.ts';
+import { GONE_POLLS, type InstanceFacts } from './waiting.ts';
 import type { WorkerProgress, WorkerReport } from './worker-console.ts';
 
 /** A worker prints progress every 30 s; GetConsoleOutput may lag by some minutes. Milliseconds. */
 const SILENCE_LIMIT = 600_000;
-/** The console of an ended instance may be posted late (GetConsoleOutput): four polls are half a minute. */
-const GONE_POLLS = 4;
 
 /** What is known of a worker at one look. */
-export interface WorkerFacts {
+export interface WorkerFacts extends InstanceFacts {
   readonly progress: WorkerProgress;
-  /** Key of the kept console in the artifacts bucket. */
-  readonly console: string;
-  /** Looks since the instance ended without a report. */
-  readonly goneFor: number;
-  /** State of the instance and why it is in it. */
-  readonly lastWords: string;
-  /** Milliseconds since the console last changed. */
-  readonly silentFor: number;
-  readonly secondsTaken: number;
-  readonly secondsAllowed: number;
 }
 
 /** Why to give up on a worker; undefined while there is hope, and when it has reported success. */
