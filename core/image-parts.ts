@@ -11,6 +11,16 @@ export interface SystemFile {
   readonly because: string;
 }
 
+/** A text file of root's, as nearly all of the factory's are. */
+export const rootFile = (path: string, content: string, because: string, mode = '0644'): SystemFile => ({
+  path,
+  mode,
+  owner: 'root',
+  group: 'wheel',
+  source: { content },
+  because,
+});
+
 /** Where the bytes of a file come from. `sha256` is 64 hex digits. */
 export type FileSource =
   | { readonly content: string }

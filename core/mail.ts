@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import * as z from 'zod/mini';
 import { described, text } from './described.ts';
-import type { FileEdit, ImageParts, Setting, SystemFile } from './image-parts.ts';
+import { type FileEdit, type ImageParts, rootFile, type Setting, type SystemFile } from './image-parts.ts';
 import { mailScript } from './mail-script.ts';
-import { distinct, lines, oneOf } from './recipe-values.ts';
+import { decoded, distinct, lines, oneOf } from './recipe-values.ts';
 
 // Outgoing mail: Postfix, because only it does all of this: choose the relay by the sender, rewrite envelope and header of the
 // instance's own mail (SES wants a verified From: in both), and keep mail while there are no credentials. OpenSMTPD chooses by
@@ -55,21 +55,10 @@ const port = z.int({ error: 'must be a whole number' }).check(
 );
 
 const certificate = lines(20_000).check(
-  z.refine(
-    (pem) => {
-      try {
-        return new X509Certificate(pem).ca;
-      } catch (error) {
-        // What cannot be decoded is an Error with a code of OpenSSL; anything else is ours.
-        if (!(error instanceof Error && 'code' in error)) throw error;
-        return false;
-      }
-    },
-    {
-      error: 'must be the certificate of an authority (CA) in PEM',
-      when: ({ issues }) => issues.length === 0,
-    },
-  ),
+  z.refine((pem) => decoded(() => new X509Certificate(pem))?.ca === true, {
+    error: 'must be the certificate of an authority (CA) in PEM',
+    when: ({ issues }) => issues.length === 0,
+  }),
 );
 
 const only = z.optional(z.literal(true, { error: 'must be true, or be left out' }));
@@ -236,8 +225,6 @@ export function mailProblem(recipe: {
   return undefined;
 }
 
-const root = { owner: 'root', group: 'wheel' } as const;
-
 /** In one order, however the recipe has them: equal recipes are equal images. */
 const routesOf = (mail: Mail): [string, Route & { senders?: string[] }][] => [
   ['relay', mail.relay],
@@ -353,39 +340,32 @@ function credentialLines(mail: Mail): string {
 }
 
 function systemFiles(mail: Mail): SystemFile[] {
-  const file = (path: string, content: string, because: string, mode = '0644'): SystemFile => ({
-    path,
-    mode,
-    ...root,
-    source: { content },
-    because,
-  });
   const sendmail = ['sendmail', 'send-mail', 'mailq', 'newaliases'];
   return [
-    file(`${configuration}/main.cf`, mainCf(mail), 'outgoing mail'),
-    file(`${configuration}/master.cf`, masterCf(mail), 'a transport for each relay'),
+    rootFile(`${configuration}/main.cf`, mainCf(mail), 'outgoing mail'),
+    rootFile(`${configuration}/master.cf`, masterCf(mail), 'a transport for each relay'),
     ...(Object.keys(mail.routes).length === 0
       ? []
-      : [file(sendersMap, senders(mail), 'which sender goes to which relay')]),
+      : [rootFile(sendersMap, senders(mail), 'which sender goes to which relay')]),
     ...routesOf(mail).flatMap(([name, { caCertificate }]) =>
       caCertificate === undefined
         ? []
-        : [file(authority(name), caCertificate, `the only authority trusted for ${name}`)],
+        : [rootFile(authority(name), caCertificate, `the only authority trusted for ${name}`)],
     ),
     // mailwrapper(8) prefers it to /etc/mail/mailer.conf, which belongs to the base system.
-    file(
+    rootFile(
       '/usr/local/etc/mail/mailer.conf',
       sendmail.map((name) => `${name}\t/usr/local/sbin/sendmail\n`).join(''),
       'sendmail(8) is that of Postfix',
     ),
-    file(routesFile, credentialLines(mail), 'where credentials come from at boot'),
-    file(
+    rootFile(routesFile, credentialLines(mail), 'where credentials come from at boot'),
+    rootFile(
       `${placedCredentials}/README`,
       'A file called like a route, with one line user:password, put here by user-data (0600).\n',
       'so that the directory is there',
     ),
-    file('/usr/local/etc/rc.d/foundry_mail', mailScript, 'fetches credentials at every boot', '0755'),
-    file(
+    rootFile('/usr/local/etc/rc.d/foundry_mail', mailScript, 'fetches credentials at every boot', '0755'),
+    rootFile(
       '/etc/cron.d/foundry-mail',
       // Spread over five minutes: a fleet must not ask all at once. A % would mean a new line to cron.
       'PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\n' +

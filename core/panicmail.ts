@@ -1,10 +1,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import * as z from 'zod/mini';
 import { described } from './described.ts';
-import type { ImageParts } from './image-parts.ts';
+import { type ImageParts, rootFile } from './image-parts.ts';
 import { address } from './mail.ts';
 import { panicmailScript } from './panicmail-script.ts';
-import { lines } from './recipe-values.ts';
+import { decoded, lines } from './recipe-values.ts';
 
 // Reports of kernel panics, encrypted. Not the port sysutils/panicmail: it encrypts to the key of its author, which it installs
 // itself, by a program of its own (security/pkesh). Here recipient and key are the recipe's, and any OpenSSL reads the report.
@@ -13,14 +13,8 @@ import { lines } from './recipe-values.ts';
 function rsaKey(pem: string): KeyObject | undefined {
   // node:crypto takes a private key where a public one is wanted.
   if (/PRIVATE KEY/.test(pem)) return undefined;
-  try {
-    const key = createPublicKey(pem);
-    return key.asymmetricKeyType === 'rsa' ? key : undefined;
-  } catch (error) {
-    // What cannot be decoded is an Error with a code of OpenSSL; anything else is ours.
-    if (!(error instanceof Error && 'code' in error)) throw error;
-    return undefined;
-  }
+  const key = decoded(() => createPublicKey(pem));
+  return key?.asymmetricKeyType === 'rsa' ? key : undefined;
 }
 
 const publicKey = z.pipe(
@@ -81,8 +75,6 @@ export function panicmailNeeds(recipe: {
   return undefined;
 }
 
-const root = { owner: 'root', group: 'wheel' } as const;
-
 /** Everything that recipe.panicmail adds to an image. */
 export const panicmailParts = (panicmail: Panicmail): ImageParts => ({
   // crashinfo(8) takes the backtrace with kgdb, which left the base system and is in this package.
@@ -106,19 +98,11 @@ export const panicmailParts = (panicmail: Panicmail): ImageParts => ({
     { key: 'foundry_panicmail_report', value: panicmail.report, because: 'how much a report tells' },
   ],
   files: [
-    {
-      path: '/usr/local/etc/foundry/panicmail.pem',
-      mode: '0644',
-      ...root,
-      source: { content: panicmail.publicKey },
-      because: 'reports of panics are encrypted to it',
-    },
-    {
-      path: '/usr/local/etc/rc.d/foundry_panicmail',
-      mode: '0755',
-      ...root,
-      source: { content: panicmailScript },
-      because: 'sends reports of panics',
-    },
+    rootFile(
+      '/usr/local/etc/foundry/panicmail.pem',
+      panicmail.publicKey,
+      'reports of panics are encrypted to it',
+    ),
+    rootFile('/usr/local/etc/rc.d/foundry_panicmail', panicmailScript, 'sends reports of panics', '0755'),
   ],
 });

@@ -23,7 +23,6 @@ interface Related {
   readonly kernel?: unknown;
   readonly sets?: readonly string[] | undefined;
   readonly extraSets: readonly unknown[];
-  readonly repositories: readonly { readonly name: string }[];
   readonly swap: string | number;
   readonly data?: { readonly size: number; readonly mount: string } | undefined;
   readonly files: readonly { readonly path: string }[];

@@ -121,3 +121,13 @@ export const distinct = <T extends z.core.SomeType>(item: T, most: number) =>
       error: 'must not have an entry twice',
     }),
   );
+
+/** What node:crypto decodes; undefined where it cannot, which it tells by an Error with a code of OpenSSL. Anything else is ours. */
+export function decoded<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    return undefined;
+  }
+}

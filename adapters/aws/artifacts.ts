@@ -29,7 +29,8 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
   // The endpoint of the service goes before that of all.
   const endpoint = (s3Endpoint || anyEndpoint)?.replace(/\/+$/, '');
   const base = endpoint ? `${endpoint}/${bucket}` : `https://${bucket}.s3.${region}.${suffix}`;
-  const urlOf = (key: string) => new URL(`${base}/${key.split('/').map(encodeURIComponent).join('/')}`);
+  const encoded = (key: string) => key.split('/').map(encodeURIComponent).join('/');
+  const urlOf = (key: string) => new URL(`${base}/${encoded(key)}`);
 
   const presigned = async (method: string, key: string, seconds: number): Promise<string> => {
     const url = urlOf(key);
@@ -68,7 +69,7 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
       await putObject('PutObject', key, { body, headers: { 'content-type': contentType } }),
     copy: async (from, to) =>
       await putObject('CopyObject', to, {
-        headers: { 'x-amz-copy-source': `/${bucket}/${from.split('/').map(encodeURIComponent).join('/')}` },
+        headers: { 'x-amz-copy-source': `/${bucket}/${encoded(from)}` },
       }),
     presign: async (key, seconds) => await presigned('GET', key, seconds),
     presignPut: async (key, seconds) => await presigned('PUT', key, seconds),

@@ -1,14 +1,7 @@
-import type { ImageParts, SystemFile } from '../image-parts.ts';
+import { type ImageParts, rootFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 
-const empty = (path: string, because: string): SystemFile => ({
-  path,
-  mode: '0644',
-  owner: 'root',
-  group: 'wheel',
-  source: { content: '' },
-  because,
-});
+const empty = (path: string, because: string) => rootFile(path, '', because);
 
 /** rc(8) runs the scripts with KEYWORD firstboot only while this file exists, and then removes it. */
 const sentinel = empty('/firstboot', 'rc(8) runs the first-boot scripts while it exists.');

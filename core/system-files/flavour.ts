@@ -1,4 +1,4 @@
-import type { ImageParts, SystemFile } from '../image-parts.ts';
+import { type ImageParts, rootFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 
 /** In all flavours: names for EBS disks (release/tools/ec2.conf). */
@@ -13,13 +13,9 @@ const packages = {
 } as const;
 
 /** cloud.cfg.d(5): read after cloud.cfg and over it. The user is FreeBSD's; doas, because base has no sudo. */
-const cloudConfig: SystemFile = {
-  path: '/usr/local/etc/cloud/cloud.cfg.d/98_ec2.cfg',
-  mode: '0644',
-  owner: 'root',
-  group: 'wheel',
-  source: {
-    content: `disable_root: true
+const cloudConfig = rootFile(
+  '/usr/local/etc/cloud/cloud.cfg.d/98_ec2.cfg',
+  `disable_root: true
 system_info:
   distro: freebsd
   default_user:
@@ -31,9 +27,8 @@ system_info:
     homedir: /home/ec2-user
     doas: ["permit nopass ec2-user"]
 `,
-  },
-  because: 'cloud-init: the login user of EC2, without a password.',
-};
+  'cloud-init: the login user of EC2, without a password.',
+);
 
 /** What makes a flavour, beside its settings in rc.conf. */
 export const flavour = (recipe: Recipe): ImageParts => ({

@@ -1,4 +1,4 @@
-import type { SystemFile } from '../image-parts.ts';
+import { rootFile, type SystemFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 
 /** fstab(5), by label: the disk is nda0, nvd0, ada0 or xbd0 depending on the instance type. */
@@ -12,12 +12,5 @@ export function fstab(recipe: Recipe): SystemFile {
     ...(typeof recipe.swap === 'number' ? ['/dev/gpt/swap0\tnone\tswap\tsw\t0\t0'] : []),
     ...(recipe.data ? [`/dev/gpt/data0\t${recipe.data.mount}\tufs\trw,noatime\t2\t2`] : []),
   ];
-  return {
-    path: '/etc/fstab',
-    mode: '0644',
-    owner: 'root',
-    group: 'wheel',
-    source: { content: rows.map((row) => `${row}\n`).join('') },
-    because: 'fstab(5): what is mounted at boot.',
-  };
+  return rootFile('/etc/fstab', rows.map((row) => `${row}\n`).join(''), 'fstab(5): what is mounted at boot.');
 }

@@ -1,4 +1,4 @@
-import type { Setting, SystemFile } from '../image-parts.ts';
+import { rootFile, type Setting, type SystemFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 import { merged, settingsText } from './quoting.ts';
 
@@ -76,12 +76,9 @@ export function loaderConf(recipe: Recipe, fromFeatures: readonly Setting[]): Sy
     fromFeatures,
     Object.entries(recipe.loaderConf).map(([key, value]) => ({ key, value, because: 'The recipe says so.' })),
   );
-  return {
-    path: '/boot/loader.conf',
-    mode: '0644',
-    owner: 'root',
-    group: 'wheel',
-    source: { content: settingsText(settings, ({ key, value }) => `${key}="${value}"`) },
-    because: 'loader.conf(5): what the kernel needs on EC2.',
-  };
+  return rootFile(
+    '/boot/loader.conf',
+    settingsText(settings, ({ key, value }) => `${key}="${value}"`),
+    'loader.conf(5): what the kernel needs on EC2.',
+  );
 }

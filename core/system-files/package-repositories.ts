@@ -1,4 +1,4 @@
-import type { SystemFile } from '../image-parts.ts';
+import { rootFile, type SystemFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 import type { RecipeRepository } from '../recipe-contents.ts';
 
@@ -121,7 +121,6 @@ const ucl = (value: string): string => JSON.stringify(value);
 
 /** pkg.conf(5), REPOSITORY CONFIGURATION: what the booted system knows beside /etc/pkg/FreeBSD.conf. */
 export function repositoryFiles(recipe: Recipe): SystemFile[] {
-  const root = { owner: 'root', group: 'wheel', mode: '0644' };
   const { major } = versionOf(recipe);
   const kept = new Set(
     recipe.repositories.filter(({ inImage }) => inImage).map(({ name }) => nameIn(major, name)),
@@ -147,29 +146,22 @@ export function repositoryFiles(recipe: Recipe): SystemFile[] {
         '}',
       ];
       return [
-        {
-          ...root,
-          path: `/usr/local/etc/pkg/repos/${repository.name}.conf`,
-          source: { content: text.map((one) => `${one}\n`).join('') },
+        rootFile(
+          `/usr/local/etc/pkg/repos/${repository.name}.conf`,
+          text.map((one) => `${one}\n`).join(''),
           because,
-        },
+        ),
         ...(trust.signature === 'pubkey'
-          ? [
-              {
-                ...root,
-                path: `/usr/local/etc/pkg/keys/${repository.name}.pem`,
-                source: { content: trust.key },
-                because,
-              },
-            ]
+          ? [rootFile(`/usr/local/etc/pkg/keys/${repository.name}.pem`, trust.key, because)]
           : []),
         ...(trust.signature === 'fingerprints' && 'fingerprints' in trust
-          ? trust.fingerprints.map((fingerprint, index) => ({
-              ...root,
-              path: `${place}/trusted/key${index + 1}`,
-              source: { content: `function: "sha256"\nfingerprint: "${fingerprint}"\n` },
-              because,
-            }))
+          ? trust.fingerprints.map((fingerprint, index) =>
+              rootFile(
+                `${place}/trusted/key${index + 1}`,
+                `function: "sha256"\nfingerprint: "${fingerprint}"\n`,
+                because,
+              ),
+            )
           : []),
       ];
     });
@@ -177,12 +169,11 @@ export function repositoryFiles(recipe: Recipe): SystemFile[] {
   return recipe.system === 'pkgbase' && !kept.has('FreeBSD-base')
     ? [
         ...files,
-        {
-          ...root,
-          path: '/usr/local/etc/pkg/repos/FreeBSD-base.conf',
-          source: { content: 'FreeBSD-base: { enabled: yes }\n' },
-          because: 'The base system is made of packages: its updates come from their repository.',
-        },
+        rootFile(
+          '/usr/local/etc/pkg/repos/FreeBSD-base.conf',
+          'FreeBSD-base: { enabled: yes }\n',
+          'The base system is made of packages: its updates come from their repository.',
+        ),
       ]
     : files;
 }

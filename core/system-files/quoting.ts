@@ -1,11 +1,11 @@
 import type { Setting } from '../image-parts.ts';
+import { shellQuote } from '../user-data.ts';
 
 /**
  * A value as rc.conf(5) has it: a word of sh(1) in double quotes, or in single ones where double quotes would let sh look into it
- * (sh(1), Quoting: in single quotes every character but the single quote stands for itself).
+ * (sh(1), Quoting).
  */
-export const rcValue = (value: string): string =>
-  /["$`\\]/.test(value) ? `'${value.replaceAll("'", "'\\''")}'` : `"${value}"`;
+export const rcValue = (value: string): string => (/["$`\\]/.test(value) ? shellQuote(value) : `"${value}"`);
 
 /** A file of settings: each under its reason, once for a run of settings that share one. */
 export function settingsText(settings: readonly Setting[], line: (setting: Setting) => string): string {

@@ -1,4 +1,4 @@
-import type { Setting, SystemFile } from '../image-parts.ts';
+import { rootFile, type Setting, type SystemFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 import { merged, rcValue, settingsText } from './quoting.ts';
 
@@ -123,12 +123,9 @@ export function rcConf(recipe: Recipe, fromFeatures: readonly Setting[]): System
     })),
     Object.entries(recipe.rcConf).map(([key, value]) => ({ key, value, because: theRecipe })),
   );
-  return {
-    path: '/etc/rc.conf',
-    mode: '0644',
-    owner: 'root',
-    group: 'wheel',
-    source: { content: settingsText(settings, ({ key, value }) => `${key}=${rcValue(value)}`) },
-    because: 'rc.conf(5): services and network of the instance.',
-  };
+  return rootFile(
+    '/etc/rc.conf',
+    settingsText(settings, ({ key, value }) => `${key}=${rcValue(value)}`),
+    'rc.conf(5): services and network of the instance.',
+  );
 }

@@ -1,14 +1,7 @@
-import type { SystemFile } from '../image-parts.ts';
+import { rootFile, type SystemFile } from '../image-parts.ts';
 import type { Recipe } from '../recipe.ts';
 
-const program = (path: string, content: string, because: string): SystemFile => ({
-  path,
-  mode: '0755',
-  owner: 'root',
-  group: 'wheel',
-  source: { content },
-  because,
-});
+const program = (path: string, content: string, because: string) => rootFile(path, content, because, '0755');
 
 /** rtsold(8), -M: called with the interface when a router says that addresses are managed. */
 const rtsoldManaged = program(
