@@ -1,22 +1,18 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
 import { Faults } from './ec2/faults.ts';
-import { recover } from './ec2/lifecycle.ts';
-import type { PersistedState } from './ec2/model.ts';
-import { DEFAULT_DELAYS, type Delays, Region } from './ec2/region.ts';
-import { seedWorkerImages } from './ec2/seed.ts';
-import { Ec2Server } from './ec2/server.ts';
-import { Throttle } from './ec2/throttle.ts';
+import { DEFAULT_DELAYS, type Delays } from './ec2/region.ts';
 import { Events } from './events.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
 import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
+import { unsupported } from './front/service-error.ts';
 import { sts } from './front/sts.ts';
 import { InstanceHost } from './instance-host/host.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
-import { Parameters } from './ssm/parameters.ts';
-import { JsonFile, lockDirectory } from './state-directory.ts';
+import { Regions } from './regions.ts';
+import { lockDirectory } from './state-directory.ts';
 import { createStates, type States } from './states/service.ts';
 import { Storage } from './storage/fauxqs.ts';
 import { checkS3Request } from './storage/s3-limits.ts';
@@ -26,7 +22,10 @@ export interface CloudOptions {
   stateDirectory: string;
   /** TCP port on 127.0.0.1; 0, the default, takes a free one. */
   port?: number;
+  /** Where the factory itself lives; EC2 and SSM answer in every region. */
   region?: string;
+  /** Regions that the account has enabled besides those that every account has. */
+  optInRegions?: readonly string[];
   accountId?: string;
   /** Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. */
   timeScale?: number;
@@ -97,24 +96,24 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     await disks.open();
     const instanceHost = new InstanceHost({ stateDirectory, clock });
     await instanceHost.open();
-    const path = join(stateDirectory, 'ec2.json');
-    const ec2Region = new Region({
+    const faults = new Faults(clock);
+    const regions = new Regions({
+      stateDirectory,
+      home: region,
+      optedIn: options.optInRegions ?? [],
       settings: {
-        region,
         accountId,
         delays: { ...DEFAULT_DELAYS, ...options.delays },
         vcpuQuota: options.vcpuQuota ?? VCPU_QUOTA,
       },
+      throttle: options.throttle !== false,
       clock,
       disks,
       host: instanceHost,
-      path,
-      saved: await readState(path),
+      faults,
       log,
     });
-    await recover(ec2Region);
-    const publicParameters = seedWorkerImages(ec2Region);
-    await ec2Region.save();
+    const { ec2 } = await regions.start();
 
     let endpoint = '';
     const lambda = new LambdaRuntime({ stateDirectory, clock, region, accountId, endpoint: () => endpoint });
@@ -135,45 +134,48 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       invoke: (target, input) => lambda.invoke(target, input),
       log,
     });
-    const parameters = await Parameters.open({
-      path: join(stateDirectory, 'ssm.json'),
-      publicParameters,
-      clock,
-      region,
-      accountId,
-    });
-    const faults = new Faults(clock);
-    const throttle = options.throttle === false ? undefined : new Throttle(clock);
-    const ec2 = new Ec2Server({ region: ec2Region, throttle, faults });
-
+    /** A service that this cloud has in its own region only. */
+    const home =
+      (service: Service): Service =>
+      (request, response, url, scope) => {
+        if (scope.region !== region) {
+          throw unsupported(`${scope.service} in ${scope.region} (this cloud has it in ${region} only)`);
+        }
+        return service(request, response, url, scope);
+      };
     const json =
       (service: AwsJsonService): Service =>
       (request, response) =>
         answerAwsJson(request, response, service, log);
-    const stored: Service = (request, response) => storage.answer(request, response);
+    const stored = home((request, response) => storage.answer(request, response));
     const front = new Front({
       services: {
-        ec2: (request, response, url, scope) => ec2.answer(request, response, url, scope),
-        lambda: (request, response, url) => answerLambda(request, response, url, lambda, log),
-        s3: (request, response, url) => {
+        ec2: async (request, response, url, scope) => {
+          const { ec2 } = await regions.of(scope.region);
+          await ec2.answer(request, response, url, scope);
+        },
+        lambda: home((request, response, url) => answerLambda(request, response, url, lambda, log)),
+        s3: home((request, response, url) => {
           checkS3Request(request, url);
           return storage.answer(request, response);
-        },
+        }),
         sns: stored,
         sqs: stored,
-        ssm: json(parameters),
-        states: json(states),
+        ssm: async (request, response, url, scope) => {
+          const { parameters } = await regions.of(scope.region);
+          await json(parameters)(request, response, url, scope);
+        },
+        states: home(json(states)),
         sts: sts(accountId),
       },
       clock,
-      region,
       log,
     });
     // Closed in the opposite order: no new events, no new requests, no new tasks, then what they used.
     closers.push(
       () => storage.close(),
       () => instanceHost.close(),
-      () => ec2Region.close(),
+      () => regions.close(),
       () => lambda.close(),
       () => states.close(),
       () => front.close(),
@@ -198,14 +200,4 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     await stop();
     throw error;
   }
-}
-
-async function readState(path: string): Promise<PersistedState | undefined> {
-  const saved = await JsonFile.read<PersistedState>(path);
-  if (saved !== undefined && saved.version !== 1) {
-    throw new Error(
-      `${path} was written by another version of the local cloud (${String(saved.version)}): choose another --state directory.`,
-    );
-  }
-  return saved;
 }

@@ -5,6 +5,8 @@ import type { ActionName } from './throttle.ts';
 /** One deliberate disturbance of an emulated EC2 call. */
 export interface Fault {
   action: ActionName;
+  /** Only there; everywhere when absent. */
+  region?: string;
   /** How many calls it hits; default 1. */
   times?: number;
   delayMilliseconds?: number;
@@ -15,6 +17,7 @@ export interface Fault {
 
 export interface RecordedCall {
   action: ActionName;
+  region: string;
   input: Record<string, unknown>;
   /** Epoch milliseconds. */
   at: number;
@@ -46,8 +49,10 @@ export class Faults {
   }
 
   /** The fault that hits this call, used up by one. */
-  next(action: ActionName): Fault | undefined {
-    const fault = this.#pending.find((one) => one.action === action && one.left > 0);
+  next(action: ActionName, region: string): Fault | undefined {
+    const fault = this.#pending.find(
+      (one) => one.action === action && (one.region ?? region) === region && one.left > 0,
+    );
     if (fault) fault.left -= 1;
     return fault;
   }

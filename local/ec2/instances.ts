@@ -23,6 +23,7 @@ import type {
   TerminateInstancesResult,
 } from '@aws-sdk/client-ec2';
 import { ServiceError, unsupported } from '../front/service-error.ts';
+import { privateDomain } from '../region-names.ts';
 import { type Action, action } from './action.ts';
 import { type FilterReader, filtered } from './filters.ts';
 import { once } from './idempotency.ts';
@@ -621,7 +622,7 @@ function describe(region: Region, one: InstanceRecord): Instance {
     GroupId,
     GroupName: region.securityGroups.get(GroupId)?.name ?? '',
   }));
-  const address = `ip-${one.privateIp.replaceAll('.', '-')}.ec2.internal`;
+  const address = `ip-${one.privateIp.replaceAll('.', '-')}.${privateDomain(region.settings.region)}`;
   return {
     AmiLaunchIndex: one.launchIndex,
     Architecture: one.architecture,

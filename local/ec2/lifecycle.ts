@@ -1,5 +1,6 @@
 /** How instances live and die: the state machine of the EC2 User Guide, "Amazon EC2 instance state changes". */
 import type { Metadata } from '../instance-host/imds.ts';
+import { privateDomain } from '../region-names.ts';
 import { GIBIBYTE } from './disks.ts';
 import { currentBootMode } from './instance-type-table.ts';
 import type { InstanceRecord, Reason, VolumeRecord } from './model.ts';
@@ -183,7 +184,7 @@ function metadataOf(region: Region, instance: InstanceRecord): Metadata {
   const { region: regionName, accountId } = region.settings;
   const zoneId = region.network.subnets.find((subnet) => subnet.zone === instance.zone)?.zoneId ?? '';
   const groups = instance.securityGroupIds.map((id) => region.securityGroups.get(id)?.name ?? id).join('\n');
-  const hostName = `${instance.privateIp.replaceAll('.', '-').replace(/^/, 'ip-')}.ec2.internal`;
+  const hostName = `ip-${instance.privateIp.replaceAll('.', '-')}.${privateDomain(regionName)}`;
   const leaves: Record<string, string> = {
     'ami-id': instance.imageId,
     'ami-launch-index': String(instance.launchIndex),

@@ -351,31 +351,36 @@ export function networkActions(region: Region): Action[] {
       'DescribeRegions',
       ['AllRegions', 'Filters.*', 'RegionNames'],
       (input) => {
-        const unknown = input.RegionNames?.filter((name) => name !== regionName) ?? [];
+        const { known } = region.neighbours;
+        const unknown = input.RegionNames?.filter((name) => !known.has(name)) ?? [];
         if (unknown.length > 0) {
           throw new ServiceError(
             'InvalidParameterValue',
-            `Invalid region(s): [${unknown.join(', ')}]. The local cloud has ${regionName}.`,
+            `Invalid region(s): [${unknown.join(', ')}] provided.`,
           );
         }
-        const endpoint = `ec2.${regionName}.amazonaws.com`;
+        const all = [...known].map(([RegionName, OptInStatus]) => ({
+          Endpoint: `ec2.${RegionName}.amazonaws.com`,
+          OptInStatus,
+          RegionName,
+        }));
+        // AllRegions: "Indicates whether to display all Regions, including Regions that are disabled for your account."
+        const chosen = all.filter(({ RegionName, OptInStatus }) =>
+          input.RegionNames?.length
+            ? input.RegionNames.includes(RegionName)
+            : input.AllRegions === true || OptInStatus !== 'not-opted-in',
+        );
         const matching = filtered(
-          [regionName],
+          chosen,
           input.Filters,
           {
-            endpoint: () => [endpoint],
-            'opt-in-status': () => ['opt-in-not-required'],
-            'region-name': () => [regionName],
+            endpoint: (one) => [one.Endpoint],
+            'opt-in-status': (one) => [one.OptInStatus],
+            'region-name': (one) => [one.RegionName],
           },
           [],
         );
-        return {
-          Regions: matching.map((RegionName) => ({
-            Endpoint: endpoint,
-            OptInStatus: 'opt-in-not-required',
-            RegionName,
-          })),
-        };
+        return { Regions: matching };
       },
     ),
 

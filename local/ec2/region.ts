@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { InstanceHost } from '../instance-host/host.ts';
+import { type OptInStatus, zoneIdPrefix } from '../region-names.ts';
 import { JsonFile } from '../state-directory.ts';
 import type { Disks } from './disks.ts';
 import type { TokenTable } from './idempotency.ts';
@@ -50,12 +51,20 @@ export interface RegionSettings {
   vcpuQuota: number;
 }
 
+/** The other regions of the cloud, as one of them sees them. */
+export interface Neighbours {
+  readonly known: ReadonlyMap<string, OptInStatus>;
+  /** Throws what a call to the region would be answered with when it is unknown or not enabled. */
+  of(region: string): Promise<Region>;
+}
+
 /** Everything one region of the local cloud holds, and the ways to change it in time. */
 export class Region {
   readonly settings: RegionSettings;
   readonly clock: Clock;
   readonly disks: Disks;
   readonly host: InstanceHost;
+  readonly neighbours: Neighbours;
   readonly log: (line: string) => void;
   readonly instances = new Map<string, InstanceRecord>();
   readonly volumes = new Map<string, VolumeRecord>();
@@ -74,6 +83,7 @@ export class Region {
     clock: Clock;
     disks: Disks;
     host: InstanceHost;
+    neighbours: Neighbours;
     path: string;
     saved: PersistedState | undefined;
     log: (line: string) => void;
@@ -82,6 +92,7 @@ export class Region {
     this.clock = parts.clock;
     this.disks = parts.disks;
     this.host = parts.host;
+    this.neighbours = parts.neighbours;
     this.log = parts.log;
     this.#file = new JsonFile(parts.path, () => this.#persisted());
     const { saved } = parts;
@@ -165,7 +176,7 @@ function defaultNetwork(region: string): NetworkRecord {
   const subnets = ['a', 'b', 'c'].map((letter, index) => ({
     id: newId('subnet'),
     zone: `${region}${letter}`,
-    zoneId: `${region.replace(/^(\w\w)-(\w)\w+-(\d)$/, '$1$2$3')}-az${index + 1}`,
+    zoneId: `${zoneIdPrefix(region)}-az${index + 1}`,
     cidr: `172.31.${index * 16}.0/20`,
   }));
   return {

@@ -84,11 +84,17 @@ export class Ec2Server {
     const action = this.#actions.get(name);
     if (!action) throw unsupported(`the EC2 action ${name}`);
     const input = parseInput(operation, parameters);
-    const call = { action: name, input, at: this.#region.clock.now(), caller };
+    const call = {
+      action: name,
+      region: this.#region.settings.region,
+      input,
+      at: this.#region.clock.now(),
+      caller,
+    };
     try {
       checkMembers(action, input);
       this.#throttle?.take(name, input);
-      const fault = this.#faults.next(name);
+      const fault = this.#faults.next(name, call.region);
       await this.#faults.before(fault);
       if (input.DryRun === true) throw dryRun();
       const output = await action.run(input as never, { accessKey: scope.accessKey });

@@ -23,18 +23,15 @@ export class Front {
   readonly #server: Server;
   readonly #services: Readonly<Record<string, Service>>;
   readonly #clock: Clock;
-  readonly #region: string;
   readonly #log: (line: string) => void;
 
   constructor(parts: {
     services: Readonly<Record<string, Service>>;
     clock: Clock;
-    region: string;
     log: (line: string) => void;
   }) {
     this.#services = parts.services;
     this.#clock = parts.clock;
-    this.#region = parts.region;
     this.#log = parts.log;
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
@@ -77,9 +74,6 @@ export class Front {
         ? this.#services[scope.service]
         : undefined;
       if (!service) throw unsupported(`the service ${scope.service}`);
-      if (scope.region !== this.#region) {
-        throw unsupported(`the region ${scope.region} (this cloud is ${this.#region})`);
-      }
       await service(request, response, url, scope);
     } catch (error) {
       if (response.headersSent) throw error;

@@ -51,7 +51,9 @@ def tags(kind, name):
 zones = ec2.describe_availability_zones()["AvailabilityZones"]
 check("three zones", len(zones) == 3 and all(z["State"] == "available" for z in zones), zones)
 zone = zones[0]["ZoneName"]
-check("region", [r["RegionName"] for r in ec2.describe_regions()["Regions"]] == [ec2.meta.region_name])
+regions = {r["RegionName"]: r["OptInStatus"] for r in ec2.describe_regions()["Regions"]}
+check("regions that every account has", len(regions) == 17 and set(regions.values()) == {"opt-in-not-required"} and ec2.meta.region_name in regions, regions)
+check("regions to opt in to", "not-opted-in" in {r["OptInStatus"] for r in ec2.describe_regions(AllRegions=True)["Regions"]})
 vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
 wait("vpc_available", VpcIds=[vpc["VpcId"]])
 subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}])["Subnets"]

@@ -1,0 +1,133 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from './clock.ts';
+import type { Disks } from './ec2/disks.ts';
+import type { Faults } from './ec2/faults.ts';
+import { recover } from './ec2/lifecycle.ts';
+import type { PersistedState } from './ec2/model.ts';
+import { Region, type RegionSettings } from './ec2/region.ts';
+import { seedWorkerImages } from './ec2/seed.ts';
+import { Ec2Server } from './ec2/server.ts';
+import { Throttle } from './ec2/throttle.ts';
+import { ServiceError, unsupported } from './front/service-error.ts';
+import type { InstanceHost } from './instance-host/host.ts';
+import { type OptInStatus, regionsOf } from './region-names.ts';
+import { Parameters } from './ssm/parameters.ts';
+import { JsonFile } from './state-directory.ts';
+
+/** What one region answers with. */
+interface Services {
+  region: Region;
+  ec2: Ec2Server;
+  parameters: Parameters;
+}
+
+interface Parts {
+  stateDirectory: string;
+  /** Its files lie in the state directory itself, those of others below `regions/`. */
+  home: string;
+  optedIn: readonly string[];
+  settings: Omit<RegionSettings, 'region'>;
+  throttle: boolean;
+  clock: Clock;
+  disks: Disks;
+  host: InstanceHost;
+  faults: Faults;
+  log: (line: string) => void;
+}
+
+/**
+ * The regions of this cloud: each has records, parameters and token buckets of its own, and is made when it is first asked
+ * for. Only files are shared: ids are unique, so a disk's name says it all, and a copy to another region is a link.
+ */
+export class Regions {
+  readonly known: ReadonlyMap<string, OptInStatus>;
+  readonly #parts: Parts;
+  readonly #open = new Map<string, Promise<Services>>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.known = regionsOf(parts.optedIn);
+  }
+
+  /** Opens the home region, and those that an earlier life of the cloud has used: their instances have to be settled. */
+  async start(): Promise<Services> {
+    const used = await readdir(join(this.#parts.stateDirectory, 'regions')).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    });
+    await Promise.all(used.map((name) => this.of(name)));
+    return this.of(this.#parts.home);
+  }
+
+  of(name: string): Promise<Services> {
+    const known = this.#open.get(name);
+    if (known) return known;
+    this.check(name);
+    const opening = this.#make(name);
+    this.#open.set(name, opening);
+    // The next request may find what this one missed.
+    opening.catch(() => this.#open.delete(name));
+    return opening;
+  }
+
+  /** Throws for a region that AWS does not have, or that the account has not enabled. */
+  check(name: string): void {
+    const status = this.known.get(name);
+    if (status === undefined) {
+      // On AWS the endpoint's name does not resolve, so there is no answer to imitate.
+      throw unsupported(`the region ${name}: AWS has none of this name`);
+    }
+    if (status === 'not-opted-in') {
+      // "Enable or disable AWS Regions in your account": requests to a Region that is not enabled are not authenticated.
+      throw new ServiceError(
+        'AuthFailure',
+        'AWS was not able to validate the provided access credentials',
+        401,
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const opening of this.#open.values()) await (await opening).region.close();
+  }
+
+  async #make(name: string): Promise<Services> {
+    const { stateDirectory, home, settings, clock, disks, host, faults, log } = this.#parts;
+    const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
+    await mkdir(directory, { recursive: true });
+    const path = join(directory, 'ec2.json');
+    const region = new Region({
+      settings: { ...settings, region: name },
+      clock,
+      disks,
+      host,
+      neighbours: { known: this.known, of: async (other) => (await this.of(other)).region },
+      path,
+      saved: await readState(path),
+      log,
+    });
+    await recover(region);
+    const publicParameters = seedWorkerImages(region);
+    await region.save();
+    const parameters = await Parameters.open({
+      path: join(directory, 'ssm.json'),
+      publicParameters,
+      clock,
+      region: name,
+      accountId: settings.accountId,
+    });
+    const throttle = this.#parts.throttle ? new Throttle(clock) : undefined;
+    return { region, ec2: new Ec2Server({ region, throttle, faults }), parameters };
+  }
+}
+
+async function readState(path: string): Promise<PersistedState | undefined> {
+  const saved = await JsonFile.read<PersistedState>(path);
+  if (saved !== undefined && saved.version !== 1) {
+    throw new Error(
+      `${path} was written by another version of the local cloud (${String(saved.version)}): choose another --state directory.`,
+    );
+  }
+  return saved;
+}
