@@ -30,6 +30,8 @@ const environment = {
   WORKER_INSTANCE_TYPES_ARM64: 'm7g.large',
   BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large',
   BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
+  DISTRIBUTION_REGIONS: 'eu-west-1,us-west-2',
+  PARAMETER_PREFIX: '/company/',
   WORKER_PLATFORM: 'freebsd',
   WORKER_SECONDS: '60',
   SUBNET_IDS: 'subnet-1',

@@ -26,6 +26,12 @@ export const buildState = z.object({
     release: z.string(),
     architecture: z.enum(['amd64', 'arm64']),
     rootSizeGiB: z.int(),
+    /** How the disk becomes an AMI. */
+    road: z.enum(['unix', 'windows', 'ebs-direct']),
+    /** Null: not encrypted, unless the account encrypts everything. A null key is the account's key for EBS. */
+    encryption: z.nullable(z.object({ kmsKeyId: z.nullable(z.string()) })),
+    /** What the caller should know before anything is paid for. */
+    warnings: z.array(z.string()),
     worker: z.object({
       imageId,
       instanceTypes: z.array(z.string()).check(z.minLength(1)),
@@ -39,6 +45,23 @@ export const buildState = z.object({
         secondsAllowed: z.int(),
         /** Whether the image prints the fingerprints of its host keys, as ec2_loghostkey does. */
         hostKeys: z.boolean(),
+      }),
+    ),
+    /** Where the image goes; null when it stays where it is made, and its owner's alone. */
+    distribution: z.nullable(
+      z.object({
+        /** Beside the region of the execution. */
+        regions: z.array(z.object({ region: z.string(), kmsKeyId: z.nullable(z.string()) })),
+        share: z.object({
+          accounts: z.array(z.string()),
+          organizations: z.array(z.string()),
+          organizationalUnits: z.array(z.string()),
+          public: z.boolean(),
+        }),
+        /** Path of its SSM parameters, without a slash at the end. */
+        parameters: z.nullable(z.string()),
+        /** Days. */
+        deprecateAfter: z.nullable(z.int()),
       }),
     ),
     image: z.object({
@@ -117,6 +140,9 @@ export type BuildState = z.output<typeof buildState>;
 /** What the state machine says of the execution that calls a step. */
 export const executionSchema = z.object({ name: z.string(), arn: z.string(), startTime: z.iso.datetime() });
 export type Execution = z.output<typeof executionSchema>;
+
+/** The region of an ARN: the factory's own, in which images are made. */
+export const regionOf = (arn: string): string => arn.split(':')[3] ?? '';
 
 /** Parses the slice of the state that a step declares. Throws `InvalidState` that names the fields. */
 export function parseSlice<T extends z.ZodMiniType>(schema: T, value: unknown, step: string): z.output<T> {

@@ -28,6 +28,10 @@ export const functionEnvironment = {
     /** Types that recipes may have their image tried on, in the order in which they are taken when a recipe names none. */
     BOOT_TEST_INSTANCE_TYPES_AMD64: list,
     BOOT_TEST_INSTANCE_TYPES_ARM64: list,
+    /** Regions that recipes may distribute to, beside the factory's own. */
+    DISTRIBUTION_REGIONS: z.optional(list),
+    /** What the paths of recipes' SSM parameters begin with. */
+    PARAMETER_PREFIX: z.string().check(z.regex(/^\/([A-Za-z0-9._-]+\/)*$/)),
   }),
   launch: z.object({
     ARTIFACTS_BUCKET: bucket,

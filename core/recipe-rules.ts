@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { canonicalJson, type Json } from './canonical-json.ts';
 import { type Mail, mailProblem } from './mail.ts';
 import { panicmailNeeds } from './panicmail.ts';
+import { type Distribution, distributionProblem } from './recipe-distribution.ts';
 
 /**
  * The whole recipe travels in the state of an execution, which Step Functions limits to 256 KiB beside the plan and the report
@@ -31,6 +32,8 @@ interface Related {
   readonly rcConf: Readonly<Record<string, string>>;
   readonly ec2: Readonly<Record<string, boolean | string | undefined>>;
   readonly image: {
+    readonly road?: string | undefined;
+    readonly encryption?: { readonly kmsKey?: string | undefined } | undefined;
     readonly bootMode?: string | undefined;
     readonly tpm: boolean;
     readonly volume?:
@@ -40,6 +43,7 @@ interface Related {
   readonly hostname: string;
   readonly mail?: Mail | undefined;
   readonly panicmail?: unknown;
+  readonly distribution?: Distribution | undefined;
 }
 
 type Rule = readonly [path: readonly string[], error: string, holds: (recipe: Related) => boolean];
@@ -64,6 +68,18 @@ const rules: readonly Rule[] = [
     'must not be true unless bootMode is uefi: NitroTPM needs it',
     ({ image }) => !image.tpm || image.bootMode === 'uefi',
   ],
+  [
+    ['image', 'road'],
+    'must not be windows on arm64: there is no Windows for Graviton',
+    ({ image, architecture }) => image.road !== 'windows' || architecture === 'amd64',
+  ],
+  ...(['bootMode', 'tpm', 'volume', 'encryption'] as const).map(
+    (key): Rule => [
+      ['image', key],
+      'must not be there with road: windows, whose image takes it over from the Windows instance',
+      ({ image }) => image.road !== 'windows' || image[key] === undefined || image[key] === false,
+    ],
+  ),
   [
     ['image', 'volume', 'iops'],
     'must be at most 500 for each GiB of rootSize, as a gp3 volume has it',
@@ -132,7 +148,7 @@ const rules: readonly Rule[] = [
 ];
 
 /** Features that know themselves what they need of the rest of a recipe. */
-const needs = [mailProblem, panicmailNeeds];
+const needs = [mailProblem, panicmailNeeds, distributionProblem];
 
 /** The rules as checks of the recipe's schema. */
 export const recipeRules = <T extends Related>() => [

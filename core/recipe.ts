@@ -22,6 +22,7 @@ import {
   timezone,
   users,
 } from './recipe-contents.ts';
+import { distributionSchema, kmsKey, retentionSchema } from './recipe-distribution.ts';
 import { describeProblems } from './recipe-problems.ts';
 import { recipeRules } from './recipe-rules.ts';
 import { accountName, gib, sourceUrl, sourceUrlOrS3 } from './recipe-values.ts';
@@ -83,6 +84,21 @@ const imageShape = {
       }),
     ),
     'The root volume (gp3) that an instance gets unless its launch says otherwise.',
+  ),
+  road: described(
+    z.optional(z.enum(['unix', 'windows', 'ebs-direct'])),
+    'How the disk becomes an AMI. unix (the default): a snapshot of the worker’s volume is registered. ebs-direct: the same without a volume, by the EBS direct APIs. windows: in the place of a Windows instance’s root, for an AMI that EC2 takes, and bills, for Windows.',
+  ),
+  encryption: described(
+    z.optional(
+      z.strictObject({
+        kmsKey: described(
+          z.optional(kmsKey),
+          'Key id, alias/name or ARN. Default: the account’s key for EBS.',
+        ),
+      }),
+    ),
+    'Encrypts the image. {} is with the account’s key for EBS, which cannot be shared.',
   ),
   tags: described(
     z._default(
@@ -281,6 +297,14 @@ const recipeShape = {
     z.optional(bootTestSchema),
     'How the AMI is booted once before it counts as built. false: not at all. Part of the image’s identity: an image that was adopted has passed the same test.',
   ),
+  distribution: described(
+    z.optional(distributionSchema),
+    'Where the image goes and who may launch it, in all regions or in none. No part of the image’s identity.',
+  ),
+  retention: described(
+    z.optional(retentionSchema),
+    'Which of the recipe’s images stay. Default: all. What somebody uses stays in any case.',
+  ),
 };
 
 const recipeObject = z.strictObject(recipeShape);
@@ -297,6 +321,10 @@ export const rootSizeBytes = (recipe: Recipe): number => recipe.rootSize * GIB;
 
 /** SHA-256 of the parsed recipe with its defaults: two spellings of one wish have one digest. */
 export const recipeDigest = (recipe: Recipe): string => digestOf(recipe as unknown as Json);
+
+/** The same of what goes into the image: where it goes and how long it stays make no other image of it. */
+export const imageDigest = ({ distribution: _where, retention: _howLong, ...recipe }: Recipe): string =>
+  digestOf(recipe as unknown as Json);
 
 /** Takes a recipe as a value. Throws `InvalidRecipe` that lists every problem with its field, at once. */
 export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {

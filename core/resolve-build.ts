@@ -7,7 +7,7 @@ import { JOB_VERSION } from './job.ts';
 import { type ReleaseSet, selectSets } from './manifest.ts';
 import { contentUuid, imageName } from './names.ts';
 import type { ImageSpec, Mirror, MirrorDigest } from './ports.ts';
-import { type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from './recipe.ts';
+import { imageDigest, type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from './recipe.ts';
 import { buildDate, type FoundRelease, findRelease, releaseDirectories } from './release-directory.ts';
 import { setsOf } from './system-files/flavour.ts';
 import { isOptional, type Repository } from './system-files/package-repositories.ts';
@@ -46,11 +46,10 @@ export async function resolveBuild(
   const found = await findSets(recipe, mirror);
   const contents = imageContents(recipe);
   const catalogues = await findCatalogues(recipe, contents, mirror);
-  const digest = recipeDigest(recipe);
   const content = digestOf({
     // A worker that makes other bytes of the same job says so by a new version.
     job: JOB_VERSION,
-    recipe: digest,
+    recipe: imageDigest(recipe),
     builtAt: found.builtAt,
     sets: found.sets.map(({ name, sha256 }) => ({ name, sha256 })),
     catalogues: catalogues.map(({ repository, sha256 }) => ({ name: repository.name, sha256 })),
@@ -61,7 +60,7 @@ export async function resolveBuild(
   const { architecture, filesystem, flavour } = recipe;
   return {
     recipe,
-    recipeDigest: digest,
+    recipeDigest: recipeDigest(recipe),
     contentDigest: content,
     release,
     builtAt: found.builtAt,

@@ -62,6 +62,10 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
       WORKER_SECONDS: String(WORKER_SECONDS),
       BOOT_TEST_INSTANCE_TYPES_AMD64: bootTestInstanceTypes.amd64.join(','),
       BOOT_TEST_INSTANCE_TYPES_ARM64: bootTestInstanceTypes.arm64.join(','),
+      ...(settings.distributionRegions
+        ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') }
+        : {}),
+      PARAMETER_PREFIX: settings.parameterPrefix,
     },
     launch: {
       ARTIFACTS_BUCKET,

@@ -10,12 +10,18 @@ export interface FoundrySettings {
   readonly zones?: readonly string[];
   /** Buckets of this region that recipes may name by s3://; none when absent. */
   readonly sourceBuckets?: readonly string[];
+  /** Regions that recipes may distribute their images to, beside the stack's own; none when absent. */
+  readonly distributionRegions?: readonly string[];
+  /** What the paths of recipes' SSM parameters begin with, a slash at both ends. */
+  readonly parameterPrefix: string;
   /** The reaper only tells what it would end. */
   readonly reaperDryRun: boolean;
 }
 
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
 const WORKER_IMAGE_PARAMETER = '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE';
+
+const PARAMETER_PREFIX = '/ami-foundry/';
 
 /** Each setting: the context key, and what its text must look like. */
 const shapes = {
@@ -25,6 +31,8 @@ const shapes = {
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
   reaperDryRun: /^(yes|no)$/,
+  distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
+  parameterPrefix: /^\/([\w.-]+\/)+$/,
   sourceBuckets: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])*$/,
 } as const;
 
@@ -46,6 +54,8 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const subnetIds = read('subnetIds')?.split(',');
   const zones = read('zones')?.split(',');
   const sourceBuckets = read('sourceBuckets')?.split(',');
+  const distributionRegions = read('distributionRegions')?.split(',');
+  const parameterPrefix = read('parameterPrefix') ?? PARAMETER_PREFIX;
   const reaperDryRun = read('reaperDryRun') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
@@ -57,10 +67,12 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     throw new Error(`the CDK context is not right:\n${wrong.map((w) => `- ${w}`).join('\n')}`);
   return {
     workerImageParameter,
+    parameterPrefix,
     reaperDryRun,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),
     ...(sourceBuckets === undefined ? {} : { sourceBuckets }),
+    ...(distributionRegions === undefined ? {} : { distributionRegions }),
   };
 }

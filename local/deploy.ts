@@ -60,6 +60,8 @@ export async function deploy(
       WORKER_SECONDS: String(workerSeconds),
       BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
+      DISTRIBUTION_REGIONS: 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2',
+      PARAMETER_PREFIX: '/',
     },
     launch: {
       ARTIFACTS_BUCKET: artifactsBucket,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
 import { printsHostKeys } from '../../core/boot-expectation.ts';
-import { type BuildState, buildState, type Execution } from '../../core/build-state.ts';
+import { type BuildState, buildState, type Execution, regionOf } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
@@ -44,7 +44,7 @@ const ROOT_DEVICE = '/dev/sda1';
 /** Resolves everything a build needs before anything that costs money is made; adopts an image that exists already. */
 export const plan =
   ({ parameters, images, mirror, artifacts, sources, clock, settings }: PlanDependencies) =>
-  async (input: Pick<BuildState, 'recipe' | 'dryRun'>, { name: build }: Execution) => {
+  async (input: Pick<BuildState, 'recipe' | 'dryRun'>, { name: build, arn }: Execution) => {
     const recipe = parseRecipe(input.recipe);
     refuseUnsupported(recipe, settings.WORKER_PLATFORM);
     const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources) });
@@ -75,12 +75,16 @@ export const plan =
         release: resolved.release,
         architecture: recipe.architecture,
         rootSizeGiB: recipe.rootSize,
+        road: recipe.image.road ?? 'unix',
+        encryption: recipe.image.encryption ? { kmsKeyId: recipe.image.encryption.kmsKey ?? null } : null,
+        warnings: [],
         worker: {
           imageId: workerImage,
           instanceTypes: instanceTypes(recipe, settings),
           secondsAllowed: settings.WORKER_SECONDS,
         },
         bootTest,
+        distribution: planDistribution(resolved, arn, settings),
         job: { key: jobKey, sha256: createHash('sha256').update(jobText).digest('hex') },
         image: {
           ...resolved.image,
@@ -146,6 +150,40 @@ function planBootTest(
     });
   }
   return { instanceTypes, secondsAllowed: timeout, hostKeys: printsHostKeys(contents) };
+}
+
+/** Where the image goes. Which regions and parameters a recipe may write to is for the deployment to say. */
+function planDistribution(
+  { recipe, release }: ResolvedBuild,
+  executionArn: string,
+  { DISTRIBUTION_REGIONS: allowed = [], PARAMETER_PREFIX: prefix }: PlanSettings,
+): BuildState['plan']['distribution'] {
+  const { distribution } = recipe;
+  if (distribution === undefined) return null;
+  const home = regionOf(executionArn);
+  const others = distribution.regions.filter((region) => region !== home);
+  const strange = others.filter((region) => !allowed.includes(region));
+  if (strange.length > 0) {
+    throw new FactoryError('InvalidRecipe', {
+      message: `distribution.regions has ${strange.join(', ')}, to which this deployment distributes nothing`,
+      remedy: `choose among ${[home, ...allowed].join(', ')}, or deploy with these regions.`,
+    });
+  }
+  const { name, architecture, filesystem, flavour } = recipe;
+  const words: Readonly<Record<string, string>> = { name, release, architecture, filesystem, flavour };
+  const path = distribution.parameters?.replaceAll(/\{(\w+)\}/g, (_hole, word: string) => words[word] ?? '');
+  if (path !== undefined && !path.startsWith(prefix)) {
+    throw new FactoryError('InvalidRecipe', {
+      message: `distribution.parameters is ${path}, but this deployment writes parameters under ${prefix} only`,
+      remedy: `let it begin with ${prefix}, or deploy with another prefix.`,
+    });
+  }
+  return {
+    regions: others.map((region) => ({ region, kmsKeyId: distribution.kmsKeys[region] ?? null })),
+    share: distribution.share,
+    parameters: path ?? null,
+    deprecateAfter: distribution.deprecateAfter ?? null,
+  };
 }
 
 async function findWorkerImage(

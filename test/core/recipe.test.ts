@@ -219,7 +219,7 @@ describe('a recipe', () => {
       expect.stringMatching(/^xylophone .*known here: name, release,/),
     ]);
     expect(problemsOf({ ...demo, image: { xylophone: 1 } })).toEqual([
-      'image.xylophone is not a key of a recipe; known here: description, bootMode, imdsV2Only, tpm, volume, tags',
+      'image.xylophone is not a key of a recipe; known here: description, bootMode, imdsV2Only, tpm, volume, road, encryption, tags',
     ]);
   });
 

@@ -212,6 +212,8 @@ describe('the functions as they are shipped', () => {
     WORKER_SECONDS: '3600',
     BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large',
     BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
+    DISTRIBUTION_REGIONS: 'eu-west-1,us-west-2',
+    PARAMETER_PREFIX: '/company/',
     SUBNET_IDS: 'subnet-a',
     SECURITY_GROUP_ID: 'sg-1',
     PAYLOAD_BUCKET: 'payloads',

@@ -21,6 +21,8 @@ const settings: PlanSettings = {
   WORKER_SECONDS: 3600,
   BOOT_TEST_INSTANCE_TYPES_AMD64: ['m6i.large', 'm5.large'],
   BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
+  DISTRIBUTION_REGIONS: ['eu-west-1', 'us-west-2'],
+  PARAMETER_PREFIX: '/company/',
 };
 
 let fake: FakeAccount;
@@ -268,5 +270,36 @@ describe('plan', () => {
       });
       expect((await run()).adopted).toBeNull();
     });
+  });
+});
+
+describe('a distribution', () => {
+  test('is planned for the regions beside the factory’s own', async () => {
+    const distribution = {
+      regions: ['eu-central-1', 'eu-west-1', 'us-west-2'],
+      kmsKeys: { 'eu-west-1': 'alias/images' },
+      parameters: '/company/{name}/{release}/{architecture}/{filesystem}/{flavour}',
+      deprecateAfter: 90,
+    };
+    const { plan: planned } = await run({ ...demo, distribution });
+    expect(planned.distribution).toEqual({
+      regions: [
+        { region: 'eu-west-1', kmsKeyId: 'alias/images' },
+        { region: 'us-west-2', kmsKeyId: null },
+      ],
+      share: { accounts: [], organizations: [], organizationalUnits: [], public: false },
+      parameters: '/company/demo/15.1-RELEASE/amd64/ufs/small',
+      deprecateAfter: 90,
+    });
+  });
+
+  test.each([
+    [{ regions: ['eu-west-1', 'ap-south-1'] }, /ap-south-1, to which this deployment distributes nothing/],
+    [{ parameters: '/other/images' }, /under \/company\/ only/],
+    [{ parameters: '/company' }, /under \/company\/ only/],
+  ])('%j is refused', async (distribution, says) => {
+    const error = await rejected(run({ ...demo, distribution }));
+    expect(error.name).toBe('InvalidRecipe');
+    expect(error.message).toMatch(says);
   });
 });

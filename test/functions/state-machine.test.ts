@@ -93,6 +93,8 @@ function functions(): Record<string, Handler> {
     WORKER_SECONDS: 3600,
     BOOT_TEST_INSTANCE_TYPES_AMD64: ['m6i.large', 'm5.large'],
     BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
+    DISTRIBUTION_REGIONS: ['eu-west-1', 'us-west-2'],
+    PARAMETER_PREFIX: '/company/',
   };
   const launchSettings = {
     ARTIFACTS_BUCKET: 'bucket',
