@@ -13,7 +13,8 @@ import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 let stack: Synthesized;
 beforeAll(() => {
-  stack = synthesize();
+  // With every setting that a function has in its environment only if the deployment says it.
+  stack = synthesize({ distributionRegions: 'eu-west-1,us-west-2' });
 });
 
 describe('synthesis', () => {
@@ -179,6 +180,7 @@ describe('settings', () => {
   it('are all optional', () =>
     expect(read({})()).toEqual({
       workerImageParameter: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
+      parameterPrefix: '/ami-foundry/',
       reaperDryRun: false,
     }));
   it('are refused all at once', () =>
@@ -198,5 +200,7 @@ describe('settings', () => {
     ],
     [{ workerImageParameter: 'no-slash' }, /workerImageParameter is "no-slash"/],
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
+    [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
+    [{ parameterPrefix: '/company' }, /parameterPrefix is "\/company"/],
   ])('%j is refused', (context, reason) => expect(read(context)).toThrow(reason));
 });
