@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
-import { Faults } from './ec2/faults.ts';
 import { DEFAULT_DELAYS, type Delays } from './ec2/region.ts';
 import { Events } from './events.ts';
+import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
 import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
 import { unsupported } from './front/service-error.ts';
@@ -50,7 +50,7 @@ export interface Cloud {
   readonly states: States;
   /** Invokes functions when executions end, and by schedule. */
   readonly events: Events;
-  /** Breaks EC2 calls on purpose and remembers all of them. */
+  /** Breaks calls on purpose and remembers all of them. */
   readonly faults: Faults;
   /** Names of the EC2 actions that are emulated. */
   readonly ec2Actions: readonly string[];
@@ -96,7 +96,6 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     await disks.open();
     const instanceHost = new InstanceHost({ stateDirectory, clock });
     await instanceHost.open();
-    const faults = new Faults(clock);
     const regions = new Regions({
       stateDirectory,
       home: region,
@@ -110,7 +109,6 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       clock,
       disks,
       host: instanceHost,
-      faults,
       log,
     });
     const { ec2 } = await regions.start();
@@ -148,6 +146,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       (request, response) =>
         answerAwsJson(request, response, service, log);
     const stored = home((request, response) => storage.answer(request, response));
+    const faults = new Faults(clock, (token) => lambda.invocationOf(token));
     const front = new Front({
       services: {
         ec2: async (request, response, url, scope) => {
@@ -168,6 +167,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         states: home(json(states)),
         sts: sts(accountId),
       },
+      faults,
       clock,
       log,
     });

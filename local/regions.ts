@@ -2,7 +2,6 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from './clock.ts';
 import type { Disks } from './ec2/disks.ts';
-import type { Faults } from './ec2/faults.ts';
 import { recover } from './ec2/lifecycle.ts';
 import type { PersistedState } from './ec2/model.ts';
 import { Region, type RegionSettings } from './ec2/region.ts';
@@ -32,7 +31,6 @@ interface Parts {
   clock: Clock;
   disks: Disks;
   host: InstanceHost;
-  faults: Faults;
   log: (line: string) => void;
 }
 
@@ -93,7 +91,7 @@ export class Regions {
   }
 
   async #make(name: string): Promise<Services> {
-    const { stateDirectory, home, settings, clock, disks, host, faults, log } = this.#parts;
+    const { stateDirectory, home, settings, clock, disks, host, log } = this.#parts;
     const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
     await mkdir(directory, { recursive: true });
     const path = join(directory, 'ec2.json');
@@ -118,7 +116,7 @@ export class Regions {
       accountId: settings.accountId,
     });
     const throttle = this.#parts.throttle ? new Throttle(clock) : undefined;
-    return { region, ec2: new Ec2Server({ region, throttle, faults }), parameters };
+    return { region, ec2: new Ec2Server({ region, throttle }), parameters };
   }
 }
 

@@ -4,7 +4,6 @@ import { bodyOf, type Scope } from '../front/request.ts';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, checkMembers, dryRun } from './action.ts';
 import { escapeXml, operationNamed, parseInput, renderOutput } from './codec.ts';
-import type { Faults } from './faults.ts';
 import { imageActions } from './images.ts';
 import { instanceTypeActions } from './instance-types.ts';
 import { instanceActions } from './instances.ts';
@@ -24,12 +23,10 @@ export class Ec2Server {
   readonly #actions: Map<string, Action>;
   readonly #region: Region;
   readonly #throttle: Throttle | undefined;
-  readonly #faults: Faults;
 
-  constructor(parts: { region: Region; throttle: Throttle | undefined; faults: Faults }) {
+  constructor(parts: { region: Region; throttle: Throttle | undefined }) {
     this.#region = parts.region;
     this.#throttle = parts.throttle;
-    this.#faults = parts.faults;
     const { region } = parts;
     const all = [
       ...instanceActions(region),
@@ -56,7 +53,7 @@ export class Ec2Server {
       const body = await bodyOf(request, BODY_LIMIT_BYTES);
       const parameters = new URLSearchParams(request.method === 'GET' ? url.search : body.toString('utf8'));
       const name = parameters.get('Action') ?? '';
-      const members = await this.#call(name, parameters, scope, callerOf(request));
+      const members = await this.#call(name, parameters, scope);
       xml = `<${name}Response xmlns="http://ec2.amazonaws.com/doc/${VERSION}/"><requestId>${requestId}</requestId>${members}</${name}Response>`;
     } catch (error) {
       const known = error instanceof ServiceError;
@@ -70,7 +67,7 @@ export class Ec2Server {
     response.end(`<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
   }
 
-  async #call(name: string, parameters: URLSearchParams, scope: Scope, caller: string): Promise<string> {
+  async #call(name: string, parameters: URLSearchParams, scope: Scope): Promise<string> {
     const operation = operationNamed(name);
     if (!operation) {
       throw new ServiceError('InvalidAction', `The action ${name} is not valid for this web service.`);
@@ -84,35 +81,12 @@ export class Ec2Server {
     const action = this.#actions.get(name);
     if (!action) throw unsupported(`the EC2 action ${name}`);
     const input = parseInput(operation, parameters);
-    const call = {
-      action: name,
-      region: this.#region.settings.region,
-      input,
-      at: this.#region.clock.now(),
-      caller,
-    };
-    try {
-      checkMembers(action, input);
-      this.#throttle?.take(name, input);
-      const fault = this.#faults.next(name, call.region);
-      await this.#faults.before(fault);
-      if (input.DryRun === true) throw dryRun();
-      const output = await action.run(input as never, { accessKey: scope.accessKey });
-      // What has been answered must survive: the state is on disk before the answer leaves.
-      if (!/^(Describe|Get)/.test(name)) await this.#region.save();
-      this.#faults.after(fault);
-      this.#faults.record(call);
-      return output === undefined ? '<return>true</return>' : renderOutput(operation, output);
-    } catch (error) {
-      this.#faults.record({ ...call, error: error instanceof Error ? error.name : String(error) });
-      throw error;
-    }
+    checkMembers(action, input);
+    this.#throttle?.take(name, input);
+    if (input.DryRun === true) throw dryRun();
+    const output = await action.run(input as never, { accessKey: scope.accessKey });
+    // What has been answered must survive: the state is on disk before the answer leaves.
+    if (!/^(Describe|Get)/.test(name)) await this.#region.save();
+    return output === undefined ? '<return>true</return>' : renderOutput(operation, output);
   }
-}
-
-/** The Lambda function that calls (the runtime sets it as the SDK's application id), else the program's user agent. */
-function callerOf(request: IncomingMessage): string {
-  const agent =
-    `${String(request.headers['user-agent'] ?? '')} ${String(request.headers['x-amz-user-agent'] ?? '')}`.trim();
-  return /\bapp\/(\S+)/.exec(agent)?.[1] ?? agent.split(' ')[0] ?? '';
 }

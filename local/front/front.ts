@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { escapeXml } from '../ec2/codec.ts';
+import type { Faults } from '../faults.ts';
 import { awsJsonError } from './aws-json.ts';
 import { checkPresigned } from './presigned.ts';
 import { type Scope, scopeOf } from './request.ts';
@@ -22,15 +23,18 @@ export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local
 export class Front {
   readonly #server: Server;
   readonly #services: Readonly<Record<string, Service>>;
+  readonly #faults: Faults;
   readonly #clock: Clock;
   readonly #log: (line: string) => void;
 
   constructor(parts: {
     services: Readonly<Record<string, Service>>;
+    faults: Faults;
     clock: Clock;
     log: (line: string) => void;
   }) {
     this.#services = parts.services;
+    this.#faults = parts.faults;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#server = createServer((request, response) => {
@@ -74,7 +78,9 @@ export class Front {
         ? this.#services[scope.service]
         : undefined;
       if (!service) throw unsupported(`the service ${scope.service}`);
-      await service(request, response, url, scope);
+      await this.#faults.around({ request, response, url, scope }, () =>
+        service(request, response, url, scope),
+      );
     } catch (error) {
       if (response.headersSent) throw error;
       request.resume();
@@ -93,7 +99,8 @@ function answerError(
 ): void {
   const { status, answer } = awsJsonError(error, log, `${request.method} ${url.pathname}`);
   const code = error instanceof ServiceError ? error.name : answer.__type;
-  const json = request.headers['x-amz-target'] !== undefined || url.pathname.startsWith('/2015-03-31/');
+  const json =
+    request.headers['x-amz-target'] !== undefined || /^\/(?:2015-03-31|snapshots)(?:\/|$)/.test(url.pathname);
   if (json) {
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-errortype': code });
     response.end(JSON.stringify(answer));

@@ -34,8 +34,18 @@ const INIT_MILLISECONDS = 10_000;
 
 const THREAD = new URL('thread.ts', import.meta.url);
 
+/** One call of a function that has not ended. */
+export interface Invocation {
+  readonly requestId: string;
+  readonly functionName: string;
+  readonly payload: unknown;
+}
+
 interface Thread {
   worker: Worker;
+  /** Goes with the credentials of the function, as Lambda's does; so what it calls can be told from what others call. */
+  sessionToken: string;
+  invocation: Invocation | undefined;
   logStreamName: string;
   ready: Promise<void>;
   /** What ends the invocation that runs, if one runs. */
@@ -113,6 +123,20 @@ export class LambdaRuntime {
     return found;
   }
 
+  /** What the function with these credentials is busy with. */
+  invocationOf(sessionToken: string): Invocation | undefined {
+    return this.#threadOf((thread) => thread.sessionToken === sessionToken)?.invocation;
+  }
+
+  /** Ends the execution environment of an invocation, as a crash of its process does: Runtime.ExitError. */
+  async kill({ requestId }: Invocation): Promise<void> {
+    await this.#threadOf(({ invocation }) => invocation?.requestId === requestId)?.worker.terminate();
+  }
+
+  #threadOf(is: (thread: Thread) => boolean): Thread | undefined {
+    return [...this.#threads].find(is);
+  }
+
   /** Invokes synchronously. An aborted signal ends the wait and the thread. */
   async invoke(nameOrArn: string, payload: unknown, signal?: AbortSignal): Promise<InvokeResult> {
     const target = this.get(nameOrArn);
@@ -149,6 +173,7 @@ export class LambdaRuntime {
       return { functionError: 'Unhandled', payload: error as ErrorPayload };
     }
     const { settings } = target;
+    thread.invocation = { requestId, functionName: settings.name, payload };
     const timer = new AbortController();
     const milliseconds = settings.timeoutSeconds * 1000;
     const message: InvocationMessage = {
@@ -204,6 +229,7 @@ export class LambdaRuntime {
     try {
       const { broken, ...result } = await Promise.race([answered, late, aborted]);
       thread.settle = undefined;
+      thread.invocation = undefined;
       if (broken) await this.#end(thread);
       else if (this.#functions.get(settings.name) === target) target.idle.push(thread);
       else await this.#end(thread); // The function was deployed anew meanwhile.
@@ -220,6 +246,7 @@ export class LambdaRuntime {
     const { settings } = target;
     const data: ThreadData = { bundle: settings.bundle, handler: settings.handler };
     const logStreamName = `${new Date(this.#clock.now()).toISOString().slice(0, 10).replaceAll('-', '/')}/[$LATEST]${randomBytes(16).toString('hex')}`;
+    const sessionToken = randomBytes(24).toString('base64url');
     const worker = new Worker(THREAD, {
       workerData: data,
       // Nothing of this process's environment: a function must not work because of a laptop's variables.
@@ -229,6 +256,7 @@ export class LambdaRuntime {
         AWS_DEFAULT_REGION: this.#region,
         AWS_ACCESS_KEY_ID: 'local',
         AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_SESSION_TOKEN: sessionToken,
         AWS_ENDPOINT_URL: this.#endpoint(),
         AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
         AWS_LAMBDA_FUNCTION_NAME: settings.name,
@@ -255,7 +283,14 @@ export class LambdaRuntime {
       isBroken = reject;
     });
     ready.catch(() => {}); // Read by the invocation that waits for it; another may never come.
-    const thread: Thread = { worker, logStreamName, ready, settle: undefined };
+    const thread: Thread = {
+      worker,
+      sessionToken,
+      invocation: undefined,
+      logStreamName,
+      ready,
+      settle: undefined,
+    };
     this.#threads.add(thread);
     const init = new AbortController();
     this.#clock.sleep(INIT_MILLISECONDS, init.signal).then(
