@@ -153,6 +153,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           const { ec2 } = await regions.of(scope.region);
           await ec2.answer(request, response, url, scope);
         },
+        ebs: async (request, response, url, scope) => {
+          const { ebs } = await regions.of(scope.region);
+          await ebs.answer(request, response, url);
+        },
         lambda: home((request, response, url) => answerLambda(request, response, url, lambda, log)),
         s3: home((request, response, url) => {
           checkS3Request(request, url);

@@ -1,6 +1,9 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from './clock.ts';
+import { BlockStore } from './ebs/block-store.ts';
+import { EbsServer } from './ebs/server.ts';
+import { EbsThrottle } from './ebs/throttle.ts';
 import type { Disks } from './ec2/disks.ts';
 import { recover } from './ec2/lifecycle.ts';
 import type { PersistedState } from './ec2/model.ts';
@@ -18,6 +21,7 @@ import { JsonFile } from './state-directory.ts';
 interface Services {
   region: Region;
   ec2: Ec2Server;
+  ebs: EbsServer;
   parameters: Parameters;
 }
 
@@ -116,7 +120,12 @@ export class Regions {
       accountId: settings.accountId,
     });
     const throttle = this.#parts.throttle ? new Throttle(clock) : undefined;
-    return { region, ec2: new Ec2Server({ region, throttle }), parameters };
+    const ebs = new EbsServer({
+      region,
+      blocks: new BlockStore(disks),
+      throttle: this.#parts.throttle ? new EbsThrottle(clock) : undefined,
+    });
+    return { region, ec2: new Ec2Server({ region, throttle }), ebs, parameters };
   }
 }
 

@@ -14,6 +14,9 @@ export const volumePath = (stateDirectory: string, id: string): string =>
 export const snapshotPath = (stateDirectory: string, id: string): string =>
   join(stateDirectory, 'snapshots', `${id}.raw`);
 
+/** Which blocks of a snapshot were written, beside its bytes; only what the EBS direct APIs made has such a list. */
+export const blockListPath = (snapshot: string): string => `${snapshot}.blocks`;
+
 const WRITABLE = 0o644;
 const READ_ONLY = 0o444;
 
@@ -110,6 +113,7 @@ export class Disks {
   async deleteSnapshot(id: string): Promise<void> {
     await rm(this.snapshot(id), { force: true });
     await rm(`${this.snapshot(id)}.partial`, { force: true });
+    await rm(blockListPath(this.snapshot(id)), { force: true });
   }
 
   async hasVolume(id: string): Promise<boolean> {

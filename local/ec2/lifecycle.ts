@@ -272,7 +272,7 @@ export async function recover(region: Region): Promise<void> {
     volume.state = volume.attachments.length > 0 ? 'in-use' : 'available';
   }
   for (const snapshot of region.snapshots.values()) {
-    if (snapshot.blank || snapshot.state === 'error') continue;
+    if (snapshot.blank || snapshot.state === 'error' || snapshot.writing) continue;
     if (await region.disks.hasSnapshot(snapshot.id)) {
       snapshot.state = 'completed';
       snapshot.progress = '100%';

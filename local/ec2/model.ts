@@ -108,6 +108,10 @@ export interface SnapshotRecord {
   completionTime?: number;
   /** Only zeroes, no file: the root of a seeded image. */
   blank: boolean;
+  encrypted?: boolean;
+  kmsKeyId?: string;
+  /** Being written by the EBS direct APIs: for so many minutes after it was last touched. */
+  writing?: { minutes: number; touched: number; parent?: string };
   tags: Tags;
 }
 

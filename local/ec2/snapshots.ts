@@ -151,7 +151,8 @@ function describe(snapshot: SnapshotRecord): Snapshot {
   return {
     ...(snapshot.completionTime === undefined ? {} : { CompletionTime: new Date(snapshot.completionTime) }),
     Description: snapshot.description,
-    Encrypted: false,
+    Encrypted: snapshot.encrypted ?? false,
+    ...(snapshot.kmsKeyId === undefined ? {} : { KmsKeyId: snapshot.kmsKeyId }),
     OwnerId: snapshot.ownerId,
     Progress: snapshot.progress,
     SnapshotId: snapshot.id,
@@ -167,7 +168,7 @@ function describe(snapshot: SnapshotRecord): Snapshot {
 
 const FILTERS: Record<string, FilterReader<SnapshotRecord>> = {
   description: (one) => [one.description],
-  encrypted: () => [false],
+  encrypted: (one) => [one.encrypted ?? false],
   'owner-id': (one) => [one.ownerId],
   progress: (one) => [one.progress],
   'snapshot-id': (one) => [one.id],

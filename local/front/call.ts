@@ -23,7 +23,11 @@ export async function askedBy(request: IncomingMessage, url: URL, scope: Scope):
     return { service, region, action: String(target).split('.').at(-1) ?? '', input: json(text) };
   }
   if (service === 's3') return { service, region, ...s3Operation(request, url) };
-  if (service === 'ebs') return { service, region, ...ebsOperation(request, url) };
+  if (service === 'ebs') {
+    const asked = ebsOperation(request, url);
+    const starts = asked.action === 'StartSnapshot';
+    return { service, region, ...asked, ...(starts ? { input: json(await bodyAhead(request)) } : {}) };
+  }
   if (service === 'lambda') {
     const name = /^\/2015-03-31\/functions\/([^/]+)/.exec(url.pathname)?.[1];
     const action =

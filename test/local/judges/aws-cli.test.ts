@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStage, type Stage } from '../stage.ts';
@@ -55,6 +56,64 @@ describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
     );
     expect(images.Images).toHaveLength(2);
   });
+
+  test('writes a block into a snapshot by the EBS direct APIs, and reads it back', async () => {
+    const { SnapshotId } = await json<{ SnapshotId: string }>('ebs', 'start-snapshot', '--volume-size', '1');
+    const data = randomBytes(524_288);
+    const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
+    await writeFile(join(stage.stateDirectory, 'block'), data);
+    const put = await json(
+      'ebs',
+      'put-snapshot-block',
+      '--snapshot-id',
+      SnapshotId,
+      '--block-index',
+      '2',
+      '--data-length',
+      '524288',
+      '--block-data',
+      'block',
+      '--checksum',
+      sha256(data).toString('base64'),
+      '--checksum-algorithm',
+      'SHA256',
+    );
+    expect(put.Checksum).toBe(sha256(data).toString('base64'));
+    await json(
+      'ebs',
+      'complete-snapshot',
+      '--snapshot-id',
+      SnapshotId,
+      '--changed-blocks-count',
+      '1',
+      '--checksum-algorithm',
+      'SHA256',
+      '--checksum',
+      sha256(sha256(data)).toString('base64'),
+      '--checksum-aggregation-method',
+      'LINEAR',
+    );
+    await aws('ec2', 'wait', 'snapshot-completed', '--snapshot-ids', SnapshotId);
+    const { Blocks } = await json<{ Blocks: { BlockIndex: number; BlockToken: string }[] }>(
+      'ebs',
+      'list-snapshot-blocks',
+      '--snapshot-id',
+      SnapshotId,
+    );
+    expect(Blocks.map(({ BlockIndex }) => BlockIndex)).toEqual([2]);
+    await json(
+      'ebs',
+      'get-snapshot-block',
+      '--snapshot-id',
+      SnapshotId,
+      '--block-index',
+      '2',
+      '--block-token',
+      Blocks[0]?.BlockToken ?? '',
+      'read',
+    );
+    expect((await readFile(join(stage.stateDirectory, 'read'))).equals(data)).toBe(true);
+  }, 30_000);
 
   test('makes a volume, sees it in pages and deletes it', async () => {
     const zone = `${stage.cloud.region}a`;

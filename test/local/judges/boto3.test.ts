@@ -17,4 +17,12 @@ describe.skipIf(!haveVenv())('boto3 as a judge', () => {
     expect(ended.code).toBe(0);
     expect(stage.log).toEqual([]);
   }, 60_000);
+
+  test('writes a snapshot with every EBS direct API, and reads it back', async () => {
+    const script = fileURLToPath(new URL('boto3_ebs_judge.py', import.meta.url));
+    const ended = await judge(stage, program('python'), [script]);
+    expect(ended.output).not.toMatch(/^(FAILED|Traceback)/m);
+    expect(ended.code).toBe(0);
+    expect(stage.log).toEqual([]);
+  }, 60_000);
 });
