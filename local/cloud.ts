@@ -9,6 +9,7 @@ import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
 import { unsupported } from './front/service-error.ts';
 import { sts } from './front/sts.ts';
 import { InstanceHost } from './instance-host/host.ts';
+import { type StubBehaviour, StubHost } from './instance-host/stub.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
 import { Regions } from './regions.ts';
@@ -34,6 +35,8 @@ export interface CloudOptions {
   /** Token buckets as AWS publishes them; on by default. */
   throttle?: boolean;
   vcpuQuota?: number;
+  /** Instances have no body: they only say what workers and machines under test say. For tests that need hundreds. */
+  stub?: StubBehaviour;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -94,7 +97,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   try {
     const disks = new Disks(stateDirectory);
     await disks.open();
-    const instanceHost = new InstanceHost({ stateDirectory, clock });
+    const parts = { stateDirectory, clock };
+    const instanceHost = options.stub ? new StubHost(parts, options.stub) : new InstanceHost(parts);
     await instanceHost.open();
     const regions = new Regions({
       stateDirectory,

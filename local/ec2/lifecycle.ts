@@ -72,7 +72,7 @@ async function bootBody(region: Region, instance: InstanceRecord): Promise<void>
       if (!region.closing) poweredOff(region, instance);
     },
   };
-  instance.process =
+  const started =
     instance.body === 'process'
       ? await region.host.boot({ ...body, metadata: () => metadataOf(region, instance) })
       : await region.host.bootMachine({
@@ -80,6 +80,7 @@ async function bootBody(region: Region, instance: InstanceRecord): Promise<void>
           architecture: instance.architecture,
           bootMode: currentBootMode(instance),
         });
+  if (started) instance.process = started;
 }
 
 const rootFirst = ({ id, rootDeviceName }: InstanceRecord, volumes: readonly VolumeRecord[]) => {

@@ -37,6 +37,12 @@ interface Body {
   imds?: { endpoint: string; close(): Promise<void> };
 }
 
+/** What finds a body again after a restart of the cloud. */
+export interface StartedProcess {
+  pid: number;
+  start?: string;
+}
+
 export interface BootRequest {
   instanceId: string;
   metadata: () => Metadata;
@@ -101,8 +107,8 @@ export class InstanceHost {
     await appendFile(this.consolePath(instanceId), `${line}\n`);
   }
 
-  /** Boots a process instance; resolves when its program runs, with what finds it again after a restart of the cloud. */
-  async boot(request: BootRequest): Promise<{ pid: number; start?: string }> {
+  /** Boots a process instance; resolves when its program runs. */
+  async boot(request: BootRequest): Promise<StartedProcess | undefined> {
     const { instanceId } = request;
     const scratch = this.scratch(instanceId);
     await rm(scratch, { recursive: true, force: true });
@@ -145,8 +151,8 @@ export class InstanceHost {
     }
   }
 
-  /** Switches a machine on; resolves when it runs, with what finds it again after a restart of the cloud. */
-  async bootMachine(request: MachineBoot): Promise<{ pid: number; start?: string }> {
+  /** Switches a machine on; resolves when it runs. */
+  async bootMachine(request: MachineBoot): Promise<StartedProcess | undefined> {
     const { instanceId } = request;
     const scratch = this.scratch(instanceId);
     await rm(scratch, { recursive: true, force: true });
@@ -183,7 +189,7 @@ export class InstanceHost {
     child: ChildProcess,
     powerOff: () => void,
     imds?: NonNullable<Body['imds']>,
-  ): Promise<{ pid: number; start?: string }> {
+  ): Promise<StartedProcess> {
     const ended = new Promise<void>((resolve, reject) => {
       child.once('exit', () => resolve());
       child.once('error', reject);
@@ -231,7 +237,7 @@ export class InstanceHost {
   }
 
   /** Ends a process group that an earlier life of the cloud left behind. */
-  async endOrphan(orphan: { pid: number; start?: string }): Promise<void> {
+  async endOrphan(orphan: StartedProcess): Promise<void> {
     if (await processLives(orphan.pid, orphan.start)) {
       await endGroup(orphan.pid, this.#graceMilliseconds, this.#clock);
     }

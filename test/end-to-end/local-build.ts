@@ -9,11 +9,11 @@ import {
   SFNClient,
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import { type Cloud, startCloud } from '../../local/cloud.ts';
+import { type Cloud, type CloudOptions, startCloud } from '../../local/cloud.ts';
 import { type DemoRelease, makeDemoRelease } from '../../local/demo-release/make.ts';
 import { type Mirror, startMirror } from '../../local/demo-release/serve.ts';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
-import { deploy } from '../../local/deploy.ts';
+import { type DeploySettings, deploy } from '../../local/deploy.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 
@@ -39,11 +39,15 @@ export interface Factory extends AsyncDisposable {
   recipe(changes?: Record<string, unknown>): Record<string, unknown>;
 }
 
-export async function startFactory(settings: { workerSeconds?: number } = {}): Promise<Factory> {
+interface FactorySettings extends DeploySettings {
+  readonly cloud?: Partial<CloudOptions>;
+}
+
+export async function startFactory({ cloud: options, ...settings }: FactorySettings = {}): Promise<Factory> {
   const directory = join(root, '.state/demo-release-small');
   const release = await makeDemoRelease({ directory, scale: SMALL });
   const stateDirectory = await mkdtemp(join(root, '.state/cloud-test-'));
-  const cloud = await startCloud({ stateDirectory, log: () => {} });
+  const cloud = await startCloud({ log: () => {}, ...options, stateDirectory });
   const mirror = await startMirror({ directory });
   const client = { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud.credentials };
   const sfn = new SFNClient(client);
