@@ -11,6 +11,18 @@ const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 export const bootPhases = ['firmware', 'kernel', 'host-keys', 'login'] as const;
 export type BootPhase = (typeof bootPhases)[number];
 
+const waiting = z.object({
+  ready: z.boolean(),
+  /** When this wait began, epoch milliseconds. */
+  since: z.number(),
+  /** Polls since the worker ended without a report. */
+  goneFor: z.int(),
+  /** What was seen last: a state, or the last console line. */
+  seen: z.string(),
+  /** When that was first seen, epoch milliseconds. */
+  seenAt: z.number(),
+});
+
 /** What the state machine carries from state to state. Reading it top to bottom is reading a build. */
 export const buildState = z.object({
   // Given by the caller.
@@ -41,7 +53,8 @@ export const buildState = z.object({
     /** How the image is tried before it is delivered; null when the recipe does not want that. */
     bootTest: z.nullable(
       z.object({
-        instanceTypes: z.array(z.string()).check(z.minLength(1)),
+        /** The machines to boot it on, all of them; each with its types, of which the first that has capacity is taken. */
+        machines: z.array(z.array(z.string()).check(z.minLength(1))).check(z.minLength(1)),
         secondsAllowed: z.int(),
         /** Whether the image prints the fingerprints of its host keys, as ec2_loghostkey does. */
         hostKeys: z.boolean(),
@@ -93,17 +106,7 @@ export const buildState = z.object({
   attached: z.object({ device: z.string(), at: z.number() }),
 
   // Added by every WaitFor… state.
-  waiting: z.object({
-    ready: z.boolean(),
-    /** When this wait began, epoch milliseconds. */
-    since: z.number(),
-    /** Polls since the worker ended without a report. */
-    goneFor: z.int(),
-    /** What was seen last: a state, or the last console line. */
-    seen: z.string(),
-    /** When that was first seen, epoch milliseconds. */
-    seenAt: z.number(),
-  }),
+  waiting,
 
   // Added by WaitForWorker.
   report: z.looseObject({
@@ -119,11 +122,17 @@ export const buildState = z.object({
 
   // Added by LaunchBootTest; WaitForBoot notes what it sees.
   bootTest: z.object({
-    instanceId,
-    instanceType: z.string(),
-    launchedAt: z.number(),
-    /** How far the image has come, and when that was seen first, in seconds after the launch. */
-    phases: z.array(z.object({ name: z.enum(bootPhases), seconds: z.number() })),
+    machines: z.array(
+      z.object({
+        instanceId,
+        instanceType: z.string(),
+        launchedAt: z.number(),
+        /** How far the image has come, and when that was seen first, in seconds after the launch. */
+        phases: z.array(z.object({ name: z.enum(bootPhases), seconds: z.number() })),
+        /** Ready when the image has passed on this machine. */
+        watch: waiting,
+      }),
+    ),
   }),
 
   // Added by CleanUp.

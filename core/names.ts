@@ -70,18 +70,15 @@ export const imageRecords = ['manifest.mtree.gz', 'sbom.cdx.json'] as const;
 export type ImageRecord = (typeof imageRecords)[number];
 
 /** What a build leaves in the artifacts bucket. */
-export const buildFiles = [
-  'job',
-  'console.log',
-  'report.json',
-  'boot.log',
-  'boot-screenshot.jpg',
-  ...imageRecords,
-] as const;
+export const buildFiles = ['job', 'console.log', 'report.json', ...imageRecords] as const;
 
 /** Keys of a build's objects in the artifacts bucket, which forgets them after a month. */
 export const artifactKey = (build: string, file: (typeof buildFiles)[number]): string =>
   `builds/${build}/${file}`;
+
+/** What a machine of the boot test showed: its console (log) or screen (jpg). */
+export const bootFileKey = (build: string, instanceType: string, kind: 'log' | 'jpg'): string =>
+  `builds/${build}/boot/${instanceType}.${kind}`;
 
 /** Where the records of a delivered image are kept for as long as somebody may ask. */
 export const imageRecordKey = (build: string, file: ImageRecord): string => `images/${build}/${file}`;

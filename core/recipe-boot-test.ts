@@ -22,9 +22,12 @@ export const bootTestSchema = z.union(
             .check(
               z.minLength(1, { error: 'must name at least one instance type, or be left out' }),
               z.maxLength(8, { error: 'must name at most 8 instance types' }),
+              z.refine((types) => new Set(types).size === types.length, {
+                error: 'must not name a type twice',
+              }),
             ),
         ),
-        'Types to boot it on: the first that has capacity is taken. Default: those of the deployment.',
+        'Types to boot it on: all of them. Default: the first of the deployment’s types that has capacity.',
       ),
       timeout: described(
         z._default(

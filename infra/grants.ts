@@ -4,7 +4,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { StepName } from '../core/function-environment.ts';
-import { artifactKey, buildFiles, imageRecordKey, imageRecords, tagKey } from '../core/names.ts';
+import { artifactKey, bootFileKey, buildFiles, imageRecordKey, imageRecords, tagKey } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -136,6 +136,8 @@ export function grantsOf(
       // What the factory made, and nothing else.
       allow('ec2:RunInstances', image, ours),
       tagOnCreation([instance, volume], 'RunInstances'),
+      // Those that it has launched when the next cannot be.
+      allow('ec2:TerminateInstances', instance, ours),
     ],
     'wait-for-boot': [
       describe('Instances'),
@@ -144,7 +146,10 @@ export function grantsOf(
         ...ours,
         'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.bootTested] },
       }),
-      allow('s3:PutObject', [buildObject('boot.log'), buildObject('boot-screenshot.jpg')]),
+      allow('s3:PutObject', [
+        artifacts.arnForObjects(bootFileKey('*', '*', 'log')),
+        artifacts.arnForObjects(bootFileKey('*', '*', 'jpg')),
+      ]),
     ],
     'clean-up': [
       ...endings(scope),
@@ -227,6 +232,14 @@ export function acknowledgeWildcards(
   for (const file of buildFiles) {
     because(`<${bucket}.Arn>/${artifactKey('*', file)}`, 'Each build has a prefix of its own.');
   }
+  because(
+    `<${bucket}.Arn>/${bootFileKey('*', '*', 'log')}`,
+    'Each build has a prefix of its own, each machine a file.',
+  );
+  because(
+    `<${bucket}.Arn>/${bootFileKey('*', '*', 'jpg')}`,
+    'Each build has a prefix of its own, each machine a file.',
+  );
   for (const file of imageRecords) {
     because(`<${bucket}.Arn>/${imageRecordKey('*', file)}`, 'Each image has a prefix of its own.');
   }

@@ -33,7 +33,7 @@ export const cleanUp =
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
     { name: build, startTime }: Execution,
   ): Promise<z.output<typeof cleanUpStep.output>> => {
-    const knownInstances = [state.worker, state.bootTest];
+    const knownInstances = [state.worker, ...(state.bootTest?.machines ?? [])];
     const workers = await ofBuild(instances, build, knownInstances, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
     // The name of an execution comes free after 90 days (StartExecution), at once when the state machine is made anew: what an

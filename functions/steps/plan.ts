@@ -141,15 +141,19 @@ function planBootTest(
     recipe.architecture === 'arm64'
       ? settings.BOOT_TEST_INSTANCE_TYPES_ARM64
       : settings.BOOT_TEST_INSTANCE_TYPES_AMD64;
-  const { instanceTypes = allowed, timeout = usualBootTimeout } = recipe.bootTest ?? {};
-  const others = instanceTypes.filter((type) => !allowed.includes(type));
+  const { instanceTypes, timeout = usualBootTimeout } = recipe.bootTest ?? {};
+  const others = (instanceTypes ?? []).filter((type) => !allowed.includes(type));
   if (others.length > 0) {
     throw new FactoryError('InvalidRecipe', {
       message: `bootTest.instanceTypes has ${others.join(', ')}, on which this deployment tests no ${recipe.architecture} images`,
       remedy: `choose among ${allowed.join(', ')}, or leave it out.`,
     });
   }
-  return { instanceTypes, secondsAllowed: timeout, hostKeys: printsHostKeys(contents) };
+  return {
+    machines: instanceTypes?.map((type) => [type]) ?? [allowed],
+    secondsAllowed: timeout,
+    hostKeys: printsHostKeys(contents),
+  };
 }
 
 /** Where the image goes. Which regions and parameters a recipe may write to is for the deployment to say. */

@@ -35,28 +35,33 @@ const recipe = (name: string, changes: Record<string, unknown> = {}) => {
 
 const consoleOf = async (build: string) => {
   const { Body } = await factory.s3.send(
-    new GetObjectCommand({ Bucket: 'ami-foundry-artifacts', Key: `builds/${build}/boot.log` }),
+    new GetObjectCommand({ Bucket: 'ami-foundry-artifacts', Key: `builds/${build}/boot/m6i.large.log` }),
   );
   return await Body?.transformToString();
 };
 
 describe('an image that boots', () => {
-  it('passes, and the state says when it had come how far', async () => {
-    const executionArn = await factory.start({ recipe: recipe('good') }, 'good');
+  it('passes on every type of the recipe, and the state says when it had come how far', async () => {
+    const bootTest = { instanceTypes: ['m6i.large', 'm5.large'] };
+    const executionArn = await factory.start({ recipe: recipe('good', { bootTest }) }, 'good');
     const { status, cause } = await factory.end(executionArn);
     expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
     expect(await consoleOf('good')).toContain('foundry-demo-release: this file was read from the root');
-    const { bootTest } = await lastState(executionArn, 'CleanUp');
-    // The loader is no kernel, and does not pretend to be one.
-    expect(bootTest.phases.map(({ name }) => name)).toEqual(['firmware', 'host-keys', 'login']);
-    expect(bootTest.phases.at(-1)?.seconds).toBeGreaterThan(0.1);
+    const { machines: booted } = (await lastState(executionArn, 'CleanUp')).bootTest;
+    expect(booted.map(({ instanceType }) => instanceType)).toEqual(bootTest.instanceTypes);
+    for (const { phases } of booted) {
+      // The loader is no kernel, and does not pretend to be one.
+      expect(phases.map(({ name }) => name)).toEqual(['firmware', 'host-keys', 'login']);
+      expect(phases.at(-1)?.seconds).toBeGreaterThan(0.1);
+    }
   }, 120_000);
 
   it('is adopted by the next build, and not booted again', async () => {
     const launches = () =>
       factory.cloud.faults.calls.filter(({ action }) => action === 'RunInstances').length;
     const before = launches();
-    const { output } = await factory.end(await factory.start({ recipe: recipe('good') }));
+    const bootTest = { instanceTypes: ['m6i.large', 'm5.large'] };
+    const { output } = await factory.end(await factory.start({ recipe: recipe('good', { bootTest }) }));
     expect(JSON.parse(output ?? '{}')).toMatchObject({ adopted: true });
     expect(launches()).toBe(before);
   });

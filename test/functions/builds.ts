@@ -27,7 +27,7 @@ export const plan: BuildState['plan'] = {
   distribution: null,
   worker: { imageId: WORKER_IMAGE, instanceTypes: ['c7i.large', 'm7i.large'], secondsAllowed: 3600 },
   job: { key: `builds/${BUILD}/job`, sha256: '3'.repeat(64) },
-  bootTest: { instanceTypes: ['m6i.large', 'm5.large'], secondsAllowed: 900, hostKeys: true },
+  bootTest: { machines: [['m6i.large', 'm5.large']], secondsAllowed: 900, hostKeys: true },
   image: {
     name: 'demo 15.1-RELEASE-amd64 UFS 222222222222',
     description: 'FreeBSD',

@@ -74,7 +74,10 @@ describe('clean-up', () => {
       });
       fake.settle();
       fake.hidden.add(instanceId);
-      const bootTest = { instanceId, instanceType: 'm6i.large', launchedAt: fake.time, phases: [] };
+      const watch = { ready: true, since: 0, goneFor: 0, seen: '', seenAt: 0 };
+      const bootTest = {
+        machines: [{ instanceId, instanceType: 'm6i.large', launchedAt: fake.time, phases: [], watch }],
+      };
       const { cleaned } = await untilDone(fake, { ...state, image, bootTest }, outcome);
       expect(cleaned.instances).toContain(instanceId);
       expect(alive(fake)).toEqual([]);

@@ -23,12 +23,15 @@ const launched = () => [...fake.heldInstances.values()];
 describe('launch-boot-test', () => {
   test('launches the new image where workers run, with the tags that find it and nothing to do', async () => {
     const { bootTest } = await run();
-    expect(bootTest).toEqual({
-      instanceId: launched()[0]?.instanceId,
-      instanceType: 'm6i.large',
-      launchedAt: fake.time,
-      phases: [],
-    });
+    expect(bootTest.machines).toEqual([
+      {
+        instanceId: launched()[0]?.instanceId,
+        instanceType: 'm6i.large',
+        launchedAt: fake.time,
+        phases: [],
+        watch: { ready: false, since: fake.time, goneFor: 0, seen: '', seenAt: fake.time },
+      },
+    ]);
     expect(launched()[0]?.spec).toMatchObject({
       imageId: image.imageId,
       subnetId: 'subnet-b',
@@ -48,7 +51,7 @@ describe('launch-boot-test', () => {
 
   test('goes to the next type, then to the next zone, where there is no capacity', async () => {
     fake.refusals.set('m6i.large eu-central-1b', awsError('InsufficientInstanceCapacity'));
-    expect((await run()).bootTest.instanceType).toBe('m5.large');
+    expect((await run()).bootTest.machines[0]?.instanceType).toBe('m5.large');
     fake.refusals.set('m5.large eu-central-1b', awsError('Unsupported'));
     await run(1);
     expect(launched().at(-1)?.spec).toMatchObject({ subnetId: 'subnet-a', instanceType: 'm6i.large' });
@@ -65,6 +68,23 @@ describe('launch-boot-test', () => {
     expect(error.message).toContain('- m5.large in eu-central-1a: no m5.large');
     expect(error.message.match(/^- /gm)).toHaveLength(4);
     expect(launched()).toEqual([]);
+  });
+
+  test('launches on every machine of the plan, or on none', async () => {
+    const each = {
+      secondsAllowed: 900,
+      hostKeys: true,
+      machines: [['m6i.large'], ['t3.small'], ['m5.large']],
+    };
+    const { bootTest } = await run(0, each);
+    expect(bootTest.machines.map(({ instanceType }) => instanceType)).toEqual(each.machines.flat());
+    const before = launched().length;
+    for (const zone of ['eu-central-1a', 'eu-central-1b'])
+      fake.refusals.set(`m5.large ${zone}`, awsError('InsufficientInstanceCapacity'));
+    expect((await rejected(run(1, each))).name).toBe('InsufficientCapacity');
+    const later = launched().slice(before);
+    expect(later).toHaveLength(2);
+    expect(later.every(({ state }) => state === 'shutting-down')).toBe(true);
   });
 
   test('does not take any other refusal for a lack of capacity', async () => {

@@ -75,11 +75,11 @@ describe('plan', () => {
   });
 
   test.each([
-    [{}, { instanceTypes: ['m6i.large', 'm5.large'], secondsAllowed: 900, hostKeys: true }],
+    [{}, { machines: [['m6i.large', 'm5.large']], secondsAllowed: 900, hostKeys: true }],
     [{ bootTest: false }, null],
     [
-      { bootTest: { instanceTypes: ['m5.large'], timeout: 60 } },
-      { instanceTypes: ['m5.large'], secondsAllowed: 60, hostKeys: true },
+      { bootTest: { instanceTypes: ['m5.large', 'm6i.large'], timeout: 60 } },
+      { machines: [['m5.large'], ['m6i.large']], secondsAllowed: 60, hostKeys: true },
     ],
     [{ flavour: 'cloud-init' }, { hostKeys: false }],
     [{ ec2: { logHostKey: false } }, { hostKeys: false }],

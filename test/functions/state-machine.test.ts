@@ -389,7 +389,7 @@ describe('a build that fails', () => {
     );
     expect(states.slice(-3)).toEqual(['WaitForBoot', 'CleanUpAfterFailure', 'BuildFailed']);
     expect(left()).toEqual(nothing);
-    expect(fake.objects.has(`builds/${BUILD}/boot.log`)).toBe(true);
+    expect(fake.objects.has(`builds/${BUILD}/boot/m6i.large.log`)).toBe(true);
   });
 
   test('because its image never comes to its login is given up in time, and leaves nothing', async () => {

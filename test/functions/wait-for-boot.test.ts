@@ -10,8 +10,8 @@ const KERNEL = '---<<BOOT>>---\n';
 const KEYS =
   'ec2: -----BEGIN SSH HOST KEY FINGERPRINTS-----\nec2: 256 SHA256:abc root@freebsd (ED25519)\nec2: -----END SSH HOST KEY FINGERPRINTS-----\n';
 const LOGIN = '\nlogin: ';
-const LOG = `builds/${BUILD}/boot.log`;
-const SCREEN = `builds/${BUILD}/boot-screenshot.jpg`;
+const LOG = `builds/${BUILD}/boot/m6i.large.log`;
+const SCREEN = `builds/${BUILD}/boot/m6i.large.jpg`;
 
 let fake: FakeAccount;
 let instance: HeldInstance;
@@ -23,20 +23,27 @@ beforeEach(async () => {
   fake = account();
   const { imageId } = fake.holdImage(imageSpec('snap-1'), 'available');
   image = { imageId, registeredAt: fake.time };
+  bootTest = { machines: [] };
+  instance = await machine('m6i.large');
+  // The state still has the wait before, which was ready.
+  waiting = { ready: true, since: 0, goneFor: 0, seen: 'available', seenAt: 0 };
+});
+
+/** One more machine on which the image boots. */
+async function machine(instanceType: string): Promise<HeldInstance> {
   const { instanceId } = await fake.instances.runBootTest({
-    clientToken: 'b',
-    imageId,
-    instanceType: 'm6i.large',
+    clientToken: instanceType,
+    imageId: image.imageId,
+    instanceType,
     subnetId: 'subnet-a',
     securityGroupId: 'sg-1',
     tags: buildTags(BUILD, 'boot-test'),
   });
   fake.settle();
-  instance = fake.heldInstances.get(instanceId) as HeldInstance;
-  bootTest = { instanceId, instanceType: 'm6i.large', launchedAt: fake.time, phases: [] };
-  // The state still has the wait before, which was ready.
-  waiting = { ready: true, since: 0, goneFor: 0, seen: 'available', seenAt: 0 };
-});
+  const watch = { ready: false, since: fake.time, goneFor: 0, seen: '', seenAt: fake.time };
+  bootTest.machines.push({ instanceId, instanceType, launchedAt: fake.time, phases: [], watch });
+  return fake.heldInstances.get(instanceId) as HeldInstance;
+}
 
 /** A look, some seconds after the one before; the state goes on from it. */
 async function look(seconds = 8, hostKeys = true) {
@@ -48,7 +55,7 @@ async function look(seconds = 8, hostKeys = true) {
     clock: fake.clock,
   });
   const state = await run({
-    plan: { ...plan, bootTest: { instanceTypes: ['m6i.large'], secondsAllowed: 900, hostKeys } },
+    plan: { ...plan, bootTest: { machines: [['m6i.large']], secondsAllowed: 900, hostKeys } },
     image,
     bootTest,
     ...(waiting ? { waiting } : {}),
@@ -68,7 +75,7 @@ describe('wait-for-boot', () => {
     instance.console += LOGIN;
     const { waiting: done, bootTest: booted } = await look();
     expect(done.ready).toBe(true);
-    expect(booted.phases).toEqual([
+    expect(booted.machines[0]?.phases).toEqual([
       { name: 'firmware', seconds: 16 },
       { name: 'kernel', seconds: 16 },
       { name: 'host-keys', seconds: 24 },
@@ -135,11 +142,37 @@ describe('wait-for-boot', () => {
     await expect(look()).rejects.toMatchObject({ name: 'UnauthorizedOperation' });
     fake.end(instance.instanceId, '');
     fake.failures.set('instances.console', awsError('UnauthorizedOperation'));
-    expect((await look()).waiting).toMatchObject({ ready: false, goneFor: 1 });
+    expect((await look()).bootTest.machines[0]?.watch).toMatchObject({ ready: false, goneFor: 1 });
   });
 
   test('waits for an instance that EC2 does not know yet', async () => {
     fake.heldInstances.delete(instance.instanceId);
-    expect((await look()).waiting).toMatchObject({ ready: false, goneFor: 0 });
+    expect((await look()).bootTest.machines[0]?.watch).toMatchObject({ ready: false, goneFor: 0 });
+  });
+
+  test('passes when it has come up on every machine, and keeps each console', async () => {
+    const other = await machine('t3.small');
+    instance.console = KERNEL + KEYS + LOGIN;
+    expect((await look()).waiting).toMatchObject({
+      ready: false,
+      seen: 'm6i.large: login, t3.small: nothing',
+    });
+    expect(fake.heldImages.get(image.imageId)?.tags[tagKey.bootTested]).toBeUndefined();
+    // What has passed is not looked at any more.
+    instance.console = 'panic: too late\n';
+    other.console = KERNEL + KEYS + LOGIN;
+    expect((await look()).waiting.ready).toBe(true);
+    expect(fake.heldImages.get(image.imageId)?.tags[tagKey.bootTested]).toBeDefined();
+    expect([...fake.objects.keys()]).toEqual([LOG, `builds/${BUILD}/boot/t3.small.log`]);
+  });
+
+  test('fails when one machine of several does, and says which', async () => {
+    const other = await machine('t3.small');
+    instance.console = KERNEL;
+    other.console = `${KERNEL}panic: no init\n`;
+    const error = await rejected(look());
+    expect(error.name).toBe('BootPanicked');
+    expect(error.message).toContain(`${other.instanceId} (t3.small)`);
+    expect([...fake.objects.keys()]).toEqual([LOG, `builds/${BUILD}/boot/t3.small.log`]);
   });
 });

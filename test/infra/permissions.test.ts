@@ -305,8 +305,8 @@ it('objects are reached by the names that the steps give them', () => {
     register: [],
     'launch-boot-test': [],
     'wait-for-boot': [
-      's3:PutObject artifacts/builds/*/boot.log',
-      's3:PutObject artifacts/builds/*/boot-screenshot.jpg',
+      's3:PutObject artifacts/builds/*/boot/*.log',
+      's3:PutObject artifacts/builds/*/boot/*.jpg',
     ],
     'clean-up': [
       's3:GetObject artifacts/builds/*/manifest.mtree.gz',
