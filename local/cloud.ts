@@ -37,6 +37,7 @@ export interface CloudOptions {
   vcpuQuota?: number;
   /** Instances have no body: they only say what workers and machines under test say. For tests that need hundreds. */
   stub?: StubBehaviour;
+  publicImageQuota?: number;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -66,6 +67,8 @@ const REGION = 'us-east-1';
 const TIME_SCALE = 0.02;
 /** Quota L-1216C47A is 5 in a new account and commonly raised; 64 lets a matrix of builds run. */
 const VCPU_QUOTA = 64;
+/** Quota L-0E3CBAB9 as a new account has it. */
+const PUBLIC_IMAGE_QUOTA = 5;
 
 /** Starts the local cloud, or continues the one that lived in `stateDirectory`. */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
@@ -108,6 +111,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         accountId,
         delays: { ...DEFAULT_DELAYS, ...options.delays },
         vcpuQuota: options.vcpuQuota ?? VCPU_QUOTA,
+        publicImageQuota: options.publicImageQuota ?? PUBLIC_IMAGE_QUOTA,
       },
       throttle: options.throttle !== false,
       clock,
@@ -160,6 +164,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         ebs: async (request, response, url, scope) => {
           const { ebs } = await regions.of(scope.region);
           await ebs.answer(request, response, url);
+        },
+        kms: async (request, response, url, scope) => {
+          const { keys } = await regions.of(scope.region);
+          await json(keys)(request, response, url, scope);
         },
         lambda: home((request, response, url) => answerLambda(request, response, url, lambda, log)),
         s3: home((request, response, url) => {

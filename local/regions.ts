@@ -13,6 +13,7 @@ import { Ec2Server } from './ec2/server.ts';
 import { Throttle } from './ec2/throttle.ts';
 import { ServiceError, unsupported } from './front/service-error.ts';
 import type { InstanceHost } from './instance-host/host.ts';
+import { Keys } from './kms/keys.ts';
 import { type OptInStatus, regionsOf } from './region-names.ts';
 import { Parameters } from './ssm/parameters.ts';
 import { JsonFile } from './state-directory.ts';
@@ -23,6 +24,7 @@ interface Services {
   ec2: Ec2Server;
   ebs: EbsServer;
   parameters: Parameters;
+  keys: Keys;
 }
 
 interface Parts {
@@ -98,6 +100,8 @@ export class Regions {
     const { stateDirectory, home, settings, clock, disks, host, log } = this.#parts;
     const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
     await mkdir(directory, { recursive: true });
+    const mine = { clock, region: name, accountId: settings.accountId };
+    const keys = await Keys.open({ ...mine, path: join(directory, 'kms.json') });
     const path = join(directory, 'ec2.json');
     const region = new Region({
       settings: { ...settings, region: name },
@@ -105,6 +109,7 @@ export class Regions {
       disks,
       host,
       neighbours: { known: this.known, of: async (other) => (await this.of(other)).region },
+      keys,
       path,
       saved: await readState(path),
       log,
@@ -113,11 +118,9 @@ export class Regions {
     const publicParameters = seedWorkerImages(region);
     await region.save();
     const parameters = await Parameters.open({
+      ...mine,
       path: join(directory, 'ssm.json'),
       publicParameters,
-      clock,
-      region: name,
-      accountId: settings.accountId,
     });
     const throttle = this.#parts.throttle ? new Throttle(clock) : undefined;
     const ebs = new EbsServer({
@@ -125,7 +128,7 @@ export class Regions {
       blocks: new BlockStore(disks),
       throttle: this.#parts.throttle ? new EbsThrottle(clock) : undefined,
     });
-    return { region, ec2: new Ec2Server({ region, throttle }), ebs, parameters };
+    return { region, ec2: new Ec2Server({ region, throttle }), ebs, parameters, keys };
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   StartSnapshotResponse,
 } from '@aws-sdk/client-ebs';
 import { GIBIBYTE } from '../ec2/disks.ts';
+import { ebsKey } from '../ec2/encryption.ts';
 import { once } from '../ec2/idempotency.ts';
 import { newId } from '../ec2/ids.ts';
 import type { SnapshotRecord } from '../ec2/model.ts';
@@ -114,12 +115,12 @@ function create(region: Region, blocks: BlockStore, input: Partial<StartSnapshot
   return { snapshot, file: blocks.create(snapshot.id, size * GIBIBYTE, ParentSnapshotId) };
 }
 
-/** "Encryption outcomes for EBS direct APIs", with encryption by default disabled. */
+/** "Encryption outcomes for EBS direct APIs". */
 function encryptionOf(
   region: Region,
   { Encrypted, KmsKeyArn, ParentSnapshotId }: Partial<StartSnapshotRequest>,
   size: number,
-): Pick<SnapshotRecord, 'encrypted' | 'kmsKeyId'> {
+): Pick<SnapshotRecord, 'kmsKeyId'> {
   if (KmsKeyArn !== undefined && !KEY_ARN.test(KmsKeyArn)) {
     throw invalid('INVALID_CUSTOMER_KEY', 'KmsKeyArn is not the ARN of a key.');
   }
@@ -137,18 +138,18 @@ function encryptionOf(
     if (KmsKeyArn !== undefined) {
       throw invalid('INVALID_PARAMETER_VALUE', 'A snapshot has the encryption of its parent.');
     }
-    return parent.encrypted ? { encrypted: true, kmsKeyId: parent.kmsKeyId ?? '' } : {};
+    if (parent.kmsKeyId !== undefined) return { kmsKeyId: parent.kmsKeyId };
+    if (region.account.encryptionByDefault) {
+      throw invalid('INVALID_PARAMETER_VALUE', 'With encryption by default the parent must be encrypted.');
+    }
+    return {};
   }
-  if (Encrypted === true) return { encrypted: true, kmsKeyId: KmsKeyArn ?? usualKey(region) };
+  if (Encrypted === true) return { kmsKeyId: KmsKeyArn ?? ebsKey(region) };
   if (KmsKeyArn !== undefined) {
     throw invalid('INVALID_PARAMETER_VALUE', 'KmsKeyArn needs Encrypted.');
   }
-  return {};
+  return region.account.encryptionByDefault ? { kmsKeyId: ebsKey(region) } : {};
 }
-
-/** The key that aws/ebs stands for: every account has its own. */
-const usualKey = ({ settings: { region, accountId } }: Region): string =>
-  `arn:aws:kms:${region}:${accountId}:key/00000000-0000-4000-8000-0000000000eb`;
 
 function tagsOf({ Tags = [] }: Partial<StartSnapshotRequest>): Record<string, string> {
   try {
@@ -218,7 +219,7 @@ export async function completeSnapshot(
   // "starts an asynchronous workflow that seals the snapshot" ("Write Amazon EBS snapshots with EBS direct APIs").
   region.later(region.settings.delays.snapshotPending, async () => {
     if (region.snapshots.get(snapshot.id) !== snapshot) return;
-    await blocks.seal(snapshot.id, snapshot.encrypted === true);
+    await blocks.seal(snapshot.id, snapshot.kmsKeyId !== undefined);
     snapshot.state = 'completed';
     snapshot.progress = '100%';
     snapshot.completionTime = region.clock.now();
@@ -236,5 +237,5 @@ const describe = (snapshot: SnapshotRecord): StartSnapshotResponse => ({
   BlockSize: BLOCK_BYTES,
   Tags: tagList(snapshot.tags),
   ...(snapshot.writing?.parent === undefined ? {} : { ParentSnapshotId: snapshot.writing.parent }),
-  ...(snapshot.encrypted === true && snapshot.kmsKeyId !== undefined ? { KmsKeyArn: snapshot.kmsKeyId } : {}),
+  ...(snapshot.kmsKeyId !== undefined ? { KmsKeyArn: snapshot.kmsKeyId } : {}),
 });

@@ -25,6 +25,7 @@ import type {
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { privateDomain } from '../region-names.ts';
 import { type Action, action } from './action.ts';
+import { keyFor, keyOfSnapshot } from './encryption.ts';
 import { type FilterReader, filtered } from './filters.ts';
 import { once } from './idempotency.ts';
 import { need, newId } from './ids.ts';
@@ -344,12 +345,18 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
   ]);
   const mappings = overlayMappings(region, image.mappings, input.BlockDeviceMappings ?? []);
   checkLaunchDevices(image, mappings);
+  const disks = mappings.flatMap(({ DeviceName, Ebs }) =>
+    Ebs === undefined
+      ? []
+      : [{ ...Ebs, DeviceName, key: keyFor(region, Ebs, keyOfSnapshot(region, Ebs.SnapshotId)) }],
+  );
   checkQuota(
     region,
     Array.from({ length: maximum }, () => type),
   );
 
   const now = region.clock.now();
+  image.lastLaunched = now;
   const reservationId = newId('r');
   const made: InstanceRecord[] = [];
   for (let index = 0; index < maximum; index++) {
@@ -398,24 +405,24 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
   }
   const files: Promise<void>[] = [];
   for (const record of made) {
-    for (const mapping of mappings) {
-      if (!mapping.Ebs) continue;
+    for (const disk of disks) {
       const { volume, file } = createVolumeRecord(region, {
-        size: mapping.Ebs.VolumeSize,
-        snapshotId: mapping.Ebs.SnapshotId ?? '',
+        size: disk.VolumeSize,
+        snapshotId: disk.SnapshotId ?? '',
         zone: subnet.zone,
-        type: mapping.Ebs.VolumeType,
-        iops: mapping.Ebs.Iops,
-        throughput: mapping.Ebs.Throughput,
+        type: disk.VolumeType,
+        iops: disk.Iops,
+        throughput: disk.Throughput,
+        key: disk.key,
         tags: { ...tags.volume },
       });
       volume.state = 'in-use';
       volume.attachments.push({
         instanceId: record.id,
-        device: mapping.DeviceName,
+        device: disk.DeviceName,
         state: 'attached',
         attachTime: now,
-        deleteOnTermination: mapping.Ebs.DeleteOnTermination,
+        deleteOnTermination: disk.DeleteOnTermination,
       });
       files.push(file);
     }

@@ -2,6 +2,7 @@
 import type { Metadata } from '../instance-host/imds.ts';
 import { privateDomain } from '../region-names.ts';
 import { GIBIBYTE } from './disks.ts';
+import { InaccessibleKey } from './encryption.ts';
 import { currentBootMode } from './instance-type-table.ts';
 import type { InstanceRecord, Reason, VolumeRecord } from './model.ts';
 import type { Region } from './region.ts';
@@ -41,11 +42,17 @@ export function goesRunning(region: Region, instance: InstanceRecord): void {
 
 /** "Troubleshoot instance launch issues", terminated with Server.InternalError: the host could not start it. */
 export async function launchFailed(region: Region, instance: InstanceRecord, error: unknown): Promise<void> {
-  region.log(`ec2: ${instance.id} did not boot: ${error instanceof Error ? error.stack : String(error)}`);
-  instance.stateReason = {
-    Code: 'Server.InternalError',
-    Message: `Server.InternalError: Internal error on launch: ${String(error)}`,
-  };
+  if (!(error instanceof InaccessibleKey)) {
+    region.log(`ec2: ${instance.id} did not boot: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+  // Same page: Client.InternalError, "Client error on launch", when a key of its disks cannot be used.
+  instance.stateReason =
+    error instanceof InaccessibleKey
+      ? { Code: 'Client.InternalError', Message: 'Client.InternalError: Client error on launch' }
+      : {
+          Code: 'Server.InternalError',
+          Message: `Server.InternalError: Internal error on launch: ${String(error)}`,
+        };
   await terminated(region, instance);
 }
 
@@ -282,5 +289,11 @@ export async function recover(region: Region): Promise<void> {
       snapshot.stateMessage = 'local cloud: the host was restarted during the copy';
     }
   }
-  for (const image of region.images.values()) if (image.state === 'pending') image.state = 'available';
+  for (const image of region.images.values()) {
+    if (image.state !== 'pending') continue;
+    const whole = image.mappings.every(
+      ({ Ebs }) => region.snapshots.get(Ebs?.SnapshotId ?? '')?.state !== 'error',
+    );
+    image.state = whole ? 'available' : 'failed';
+  }
 }

@@ -2,6 +2,7 @@
 import type {
   ArchitectureValues,
   BootModeValues,
+  CreateVolumePermission,
   ImageState,
   InstanceStateName,
   LaunchPermission,
@@ -90,6 +91,8 @@ export interface VolumeRecord {
   throughput?: number;
   createTime: number;
   attachments: AttachmentRecord[];
+  /** ARN of the key that encrypts it; absent when it is in the clear. */
+  kmsKeyId?: string;
   /** Instances that ever saw the disk: while one of them lives, its file may be written to. */
   writers: string[];
   tags: Tags;
@@ -108,10 +111,14 @@ export interface SnapshotRecord {
   completionTime?: number;
   /** Only zeroes, no file: the root of a seeded image. */
   blank: boolean;
-  encrypted?: boolean;
+  /** ARN of the key that encrypts it; absent when it is in the clear. */
   kmsKeyId?: string;
   /** Being written by the EBS direct APIs: for so many minutes after it was last touched. */
   writing?: { minutes: number; touched: number; parent?: string };
+  /** Made by CopySnapshot or CopyImage: counts as a copy while it is pending. */
+  copied?: boolean;
+  /** Who may make volumes of it besides its owner. */
+  volumePermissions?: CreateVolumePermission[];
   tags: Tags;
 }
 
@@ -124,7 +131,9 @@ export interface DeviceMapping {
     VolumeSize: number;
     VolumeType: VolumeType;
     DeleteOnTermination: boolean;
-    Encrypted: boolean;
+    /** As it was asked for; absent is what the snapshot and the account's default make of it. */
+    Encrypted?: boolean;
+    KmsKeyId?: string;
     Iops?: number;
     Throughput?: number;
   };
@@ -151,6 +160,9 @@ export interface ImageRecord {
   deprecationTime?: number;
   sourceInstanceId?: string;
   sourceImageId?: string;
+  sourceImageRegion?: string;
+  stateReason?: Reason;
+  lastLaunched?: number;
   launchPermissions: LaunchPermission[];
   /** What its instances are (see InstanceRecord.body). */
   body: 'process' | 'machine';
@@ -193,6 +205,13 @@ export interface NetworkRecord {
   nextAddress: Record<string, number>;
 }
 
+/** What the account has set for the region. */
+export interface AccountRecord {
+  encryptionByDefault: boolean;
+  /** Block public access for AMIs. */
+  blockPublicImages: boolean;
+}
+
 /** The file `ec2.json`. */
 export interface PersistedState {
   version: 1;
@@ -203,6 +222,7 @@ export interface PersistedState {
   securityGroups: SecurityGroupRecord[];
   keyPairs: KeyPairRecord[];
   network: NetworkRecord;
+  account?: AccountRecord;
   tokens: TokenTable;
 }
 

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { InstanceHost } from '../instance-host/host.ts';
+import type { Keys } from '../kms/keys.ts';
 import { type OptInStatus, zoneIdPrefix } from '../region-names.ts';
 import { JsonFile } from '../state-directory.ts';
 import type { Disks } from './disks.ts';
 import type { TokenTable } from './idempotency.ts';
 import { newId } from './ids.ts';
 import type {
+  AccountRecord,
   ImageRecord,
   InstanceRecord,
   KeyPairRecord,
@@ -27,6 +29,10 @@ export interface Delays {
   volumeDetaching: number;
   snapshotPending: number;
   imagePending: number;
+  /** Copying one snapshot, from another region or the same. */
+  snapshotCopying: number;
+  /** DescribeImages, LastLaunchedTime: "there is a 24-hour delay before that usage is reported". */
+  lastLaunchedReported: number;
   /** "Terminated instances remain visible after termination (for approximately one hour)", TerminateInstances. */
   terminatedVisible: number;
 }
@@ -40,6 +46,8 @@ export const DEFAULT_DELAYS: Delays = {
   volumeDetaching: 10,
   snapshotPending: 30,
   imagePending: 20,
+  snapshotCopying: 50,
+  lastLaunchedReported: 24 * 3600 * 1000,
   terminatedVisible: 3600 * 1000,
 };
 
@@ -49,6 +57,8 @@ export interface RegionSettings {
   delays: Delays;
   /** vCPUs of running on-demand instances; quota L-1216C47A, 5 in a new account, raised on request. */
   vcpuQuota: number;
+  /** Images of the account that are public: quota L-0E3CBAB9, 5 in a new account. */
+  publicImageQuota: number;
 }
 
 /** The other regions of the cloud, as one of them sees them. */
@@ -65,6 +75,7 @@ export class Region {
   readonly disks: Disks;
   readonly host: InstanceHost;
   readonly neighbours: Neighbours;
+  readonly keys: Keys;
   readonly log: (line: string) => void;
   readonly instances = new Map<string, InstanceRecord>();
   readonly volumes = new Map<string, VolumeRecord>();
@@ -73,6 +84,7 @@ export class Region {
   readonly securityGroups = new Map<string, SecurityGroupRecord>();
   readonly keyPairs = new Map<string, KeyPairRecord>();
   network: NetworkRecord;
+  readonly account: AccountRecord;
   tokens: TokenTable = {};
   readonly #file: JsonFile<PersistedState>;
   readonly #closing = new AbortController();
@@ -84,6 +96,7 @@ export class Region {
     disks: Disks;
     host: InstanceHost;
     neighbours: Neighbours;
+    keys: Keys;
     path: string;
     saved: PersistedState | undefined;
     log: (line: string) => void;
@@ -93,10 +106,16 @@ export class Region {
     this.disks = parts.disks;
     this.host = parts.host;
     this.neighbours = parts.neighbours;
+    this.keys = parts.keys;
     this.log = parts.log;
     this.#file = new JsonFile(parts.path, () => this.#persisted());
     const { saved } = parts;
     this.network = saved?.network ?? defaultNetwork(parts.settings.region);
+    this.account = saved?.account ?? {
+      encryptionByDefault: false,
+      // "Block public access to your AMIs": on for new accounts, and for those without public AMIs.
+      blockPublicImages: true,
+    };
     if (saved) {
       for (const one of saved.instances) this.instances.set(one.id, one);
       for (const one of saved.volumes) this.volumes.set(one.id, one);
@@ -166,6 +185,7 @@ export class Region {
       securityGroups: [...this.securityGroups.values()],
       keyPairs: [...this.keyPairs.values()],
       network: this.network,
+      account: this.account,
       tokens: this.tokens,
     };
   }

@@ -4,11 +4,17 @@ import { bodyOf, type Scope } from '../front/request.ts';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, checkMembers, dryRun } from './action.ts';
 import { escapeXml, operationNamed, parseInput, renderOutput } from './codec.ts';
+import { copyActions } from './copies.ts';
+import { describeImageActions } from './describe-images.ts';
+import { encryptionActions } from './encryption.ts';
+import { imageLifetimeActions } from './image-lifetime.ts';
+import { imagePermissionActions } from './image-permissions.ts';
 import { imageActions } from './images.ts';
 import { instanceTypeActions } from './instance-types.ts';
 import { instanceActions } from './instances.ts';
 import { networkActions } from './network.ts';
 import type { Region } from './region.ts';
+import { snapshotPermissionActions } from './snapshot-permissions.ts';
 import { snapshotActions } from './snapshots.ts';
 import { tagActions } from './tags.ts';
 import type { Throttle } from './throttle.ts';
@@ -32,7 +38,13 @@ export class Ec2Server {
       ...instanceActions(region),
       ...volumeActions(region),
       ...snapshotActions(region),
+      ...snapshotPermissionActions(region),
+      ...encryptionActions(region),
       ...imageActions(region),
+      ...describeImageActions(region),
+      ...imagePermissionActions(region),
+      ...imageLifetimeActions(region),
+      ...copyActions(region),
       ...networkActions(region),
       ...instanceTypeActions(region),
       ...tagActions(region),

@@ -109,6 +109,7 @@ export function startSnapshot(
     ownerId: region.settings.accountId,
     startTime: region.clock.now(),
     blank: false,
+    ...(volume.kmsKeyId === undefined ? {} : { kmsKeyId: volume.kmsKeyId }),
     tags,
   };
   region.snapshots.set(snapshot.id, snapshot);
@@ -151,7 +152,7 @@ function describe(snapshot: SnapshotRecord): Snapshot {
   return {
     ...(snapshot.completionTime === undefined ? {} : { CompletionTime: new Date(snapshot.completionTime) }),
     Description: snapshot.description,
-    Encrypted: snapshot.encrypted ?? false,
+    Encrypted: snapshot.kmsKeyId !== undefined,
     ...(snapshot.kmsKeyId === undefined ? {} : { KmsKeyId: snapshot.kmsKeyId }),
     OwnerId: snapshot.ownerId,
     Progress: snapshot.progress,
@@ -168,7 +169,7 @@ function describe(snapshot: SnapshotRecord): Snapshot {
 
 const FILTERS: Record<string, FilterReader<SnapshotRecord>> = {
   description: (one) => [one.description],
-  encrypted: (one) => [one.encrypted ?? false],
+  encrypted: (one) => [one.kmsKeyId !== undefined],
   'owner-id': (one) => [one.ownerId],
   progress: (one) => [one.progress],
   'snapshot-id': (one) => [one.id],

@@ -6,8 +6,6 @@ import type {
   DescribeVolumesCommandInput,
   DescribeVolumesResult,
   DetachVolumeCommandInput,
-  GetEbsEncryptionByDefaultCommandInput,
-  GetEbsEncryptionByDefaultResult,
   Volume,
   VolumeAttachment,
   VolumeType,
@@ -15,6 +13,7 @@ import type {
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, action } from './action.ts';
 import { GIBIBYTE } from './disks.ts';
+import { InaccessibleKey, keyFor, type WantedKey } from './encryption.ts';
 import { type FilterReader, filtered } from './filters.ts';
 import { once } from './idempotency.ts';
 import { need, newId } from './ids.ts';
@@ -115,6 +114,7 @@ export function createVolumeRecord(
     type: VolumeType;
     iops?: number | undefined;
     throughput?: number | undefined;
+    key: WantedKey | undefined;
     tags: Tags;
   },
 ): { volume: VolumeRecord; file: Promise<void> } {
@@ -128,12 +128,18 @@ export function createVolumeRecord(
     ...(wanted.iops === undefined ? {} : { iops: wanted.iops }),
     ...(wanted.throughput === undefined ? {} : { throughput: wanted.throughput }),
     createTime: region.clock.now(),
+    ...(wanted.key === undefined ? {} : { kmsKeyId: wanted.key.arn ?? wanted.key.name }),
     attachments: [],
     writers: [],
     tags: wanted.tags,
   };
   region.volumes.set(volume.id, volume);
   const snapshot = region.snapshots.get(wanted.snapshotId);
+  if (wanted.key && wanted.key.arn === undefined) {
+    const file = Promise.reject(new InaccessibleKey());
+    file.catch(() => {}); // As below.
+    return { volume, file };
+  }
   const file = (
     snapshot && !snapshot.blank
       ? region.disks.createFromSnapshot(volume.id, snapshot.id)
@@ -165,6 +171,7 @@ export function volumeActions(region: Region): Action[] {
         'ClientToken',
         'Encrypted',
         'Iops',
+        'KmsKeyId',
         'MultiAttachEnabled',
         'Size',
         'SnapshotId',
@@ -179,7 +186,10 @@ export function volumeActions(region: Region): Action[] {
           files.push(file);
           return volume.id;
         });
-        await Promise.all(files);
+        await Promise.all(files).catch((error: unknown) => {
+          // That one is told of later: the volume vanishes.
+          if (!(error instanceof InaccessibleKey)) throw error;
+        });
         return describe(need('volume', region.volumes, id));
       },
     ),
@@ -231,12 +241,6 @@ export function volumeActions(region: Region): Action[] {
       });
       return undefined;
     }),
-
-    action<GetEbsEncryptionByDefaultCommandInput, GetEbsEncryptionByDefaultResult>(
-      'GetEbsEncryptionByDefault',
-      [],
-      () => ({ EbsEncryptionByDefault: false }),
-    ),
   ];
 }
 
@@ -245,7 +249,6 @@ function create(region: Region, input: CreateVolumeCommandInput) {
   if (!region.zones.includes(zone)) {
     throw new ServiceError('InvalidZone.NotFound', `The zone '${zone}' does not exist.`);
   }
-  if (input.Encrypted) throw unsupported('encrypted volumes');
   if (input.MultiAttachEnabled) throw unsupported('Multi-Attach volumes');
   const snapshot = input.SnapshotId ? need('snapshot', region.snapshots, input.SnapshotId) : undefined;
   if (snapshot && snapshot.state !== 'completed') {
@@ -271,9 +274,24 @@ function create(region: Region, input: CreateVolumeCommandInput) {
     fallback: 'gp2',
   });
   const { volume: tags } = tagsFor(input.TagSpecifications, ['volume']);
-  const made = createVolumeRecord(region, { size, snapshotId: snapshot?.id ?? '', zone, ...numbers, tags });
+  const key = keyFor(region, input, snapshot?.kmsKeyId);
+  const made = createVolumeRecord(region, {
+    size,
+    snapshotId: snapshot?.id ?? '',
+    zone,
+    ...numbers,
+    key,
+    tags,
+  });
   region.later(region.settings.delays.volumeCreating, async () => {
-    await made.file;
+    try {
+      await made.file;
+    } catch (error) {
+      if (!(error instanceof InaccessibleKey)) throw error;
+      // CreateVolume, KmsKeyId: "the action can appear to complete, but eventually fails": nothing is left of it.
+      region.volumes.delete(made.volume.id);
+      return;
+    }
     if (made.volume.state === 'creating') made.volume.state = 'available';
   });
   return made;
@@ -398,7 +416,8 @@ export function describe(volume: VolumeRecord): Volume {
     Attachments: volume.attachments.map((attachment) => describeAttachment(volume, attachment)),
     AvailabilityZone: volume.zone,
     CreateTime: new Date(volume.createTime),
-    Encrypted: false,
+    Encrypted: volume.kmsKeyId !== undefined,
+    ...(volume.kmsKeyId === undefined ? {} : { KmsKeyId: volume.kmsKeyId }),
     ...(volume.iops === undefined ? {} : { Iops: volume.iops }),
     MultiAttachEnabled: false,
     Size: volume.size,
@@ -438,7 +457,6 @@ export function overlayMappings(
     for (const member of Object.keys(ebs)) {
       if (!EBS_MEMBERS.has(member)) throw unsupported(`BlockDeviceMappings.Ebs.${member}`);
     }
-    if (ebs.Encrypted) throw unsupported('encrypted volumes');
     const snapshotId = ebs.SnapshotId || before?.SnapshotId;
     const snapshot = snapshotId === undefined ? undefined : need('snapshot', region.snapshots, snapshotId);
     if (snapshot && snapshot.state !== 'completed') {
@@ -471,7 +489,8 @@ export function overlayMappings(
         VolumeType: numbers.type,
         // EbsBlockDevice, DeleteOnTermination: true by default in a mapping.
         DeleteOnTermination: ebs.DeleteOnTermination ?? before?.DeleteOnTermination ?? true,
-        Encrypted: false,
+        ...encryptedAs(ebs.Encrypted ?? before?.Encrypted),
+        ...(ebs.KmsKeyId ? { KmsKeyId: ebs.KmsKeyId } : {}),
         ...(numbers.iops === undefined ? {} : { Iops: numbers.iops }),
         ...(numbers.throughput === undefined ? {} : { Throughput: numbers.throughput }),
       },
@@ -480,10 +499,13 @@ export function overlayMappings(
   return [...result.values()];
 }
 
+const encryptedAs = (Encrypted: boolean | undefined) => (Encrypted === undefined ? {} : { Encrypted });
+
 const EBS_MEMBERS = new Set([
   'DeleteOnTermination',
   'Encrypted',
   'Iops',
+  'KmsKeyId',
   'SnapshotId',
   'Throughput',
   'VolumeSize',
@@ -498,7 +520,7 @@ const FILTERS: Record<string, FilterReader<VolumeRecord>> = {
   'attachment.status': (one) => one.attachments.map((attachment) => attachment.state),
   'availability-zone': (one) => [one.zone],
   'create-time': (one) => [new Date(one.createTime).toISOString()],
-  encrypted: () => [false],
+  encrypted: (one) => [one.kmsKeyId !== undefined],
   'multi-attach-enabled': () => [false],
   size: (one) => [one.size],
   'snapshot-id': (one) => [one.snapshotId],

@@ -13,6 +13,7 @@ import {
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
   DetachVolumeCommand,
+  DisableImageBlockPublicAccessCommand,
   EC2Client,
   EnableImageDeprecationCommand,
   GetConsoleScreenshotCommand,
@@ -156,7 +157,6 @@ describe('volumes', () => {
     ['IOPS on gp2', { Size: 1, VolumeType: 'gp2', Iops: 3000 }, 'InvalidParameterCombination'],
     ['too few IOPS on gp3', { Size: 1, VolumeType: 'gp3', Iops: 100 }, 'InvalidParameterValue'],
     ['io2 without IOPS', { Size: 4, VolumeType: 'io2' }, 'MissingParameter'],
-    ['encryption', { Size: 1, Encrypted: true }, 'UnsupportedByLocalCloud'],
     ['an outpost', { Size: 1, OutpostArn: 'arn:x' }, 'UnsupportedByLocalCloud'],
     ['a snapshot that is not there', { SnapshotId: 'snap-0123456789abcdef0' }, 'InvalidSnapshot.NotFound'],
     ['a malformed snapshot id', { SnapshotId: 'snap-xyz' }, 'InvalidSnapshotID.Malformed'],
@@ -413,6 +413,7 @@ describe('images', () => {
       ec2.send(
         new EnableImageDeprecationCommand({ ImageId: id, DeprecateAt: new Date(Date.now() + milliseconds) }),
       );
+    await ec2.send(new DisableImageBlockPublicAccessCommand({}));
     await deprecate(9 * year);
     await expect(deprecate(-year)).rejects.toEqual(refusal('InvalidParameter'));
     await ec2.send(

@@ -74,6 +74,14 @@ check("instance type", types[0]["ProcessorInfo"]["SupportedArchitectures"] == ["
 offers = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["m6i.large"]}])["InstanceTypeOfferings"]
 check("offerings", len(offers) == 3, offers)
 check("encryption by default", ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False)
+check("encryption by default, on", ec2.enable_ebs_encryption_by_default()["EbsEncryptionByDefault"] is True)
+check("encryption by default, off", ec2.disable_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False)
+kms = boto3.client("kms", config=config)
+key = kms.create_key(Description="judge")["KeyMetadata"]["Arn"]
+kms.create_alias(AliasName="alias/judge", TargetKeyId=key)
+check("key by alias", kms.describe_key(KeyId="alias/judge")["KeyMetadata"]["Arn"] == key)
+aliases = {a["AliasName"]: a["TargetKeyId"] for a in kms.list_aliases()["Aliases"]}
+check("the key of EBS", ec2.get_ebs_default_kms_key_id()["KmsKeyId"].endswith(aliases["alias/aws/ebs"]), aliases)
 
 # --- worker image ---
 image_id = ssm.get_parameter(Name="/aws/service/freebsd/amd64/small/ufs/15.1/RELEASE")["Parameter"]["Value"]
@@ -183,6 +191,47 @@ ec2.enable_image_deprecation(ImageId=registered, DeprecateAt=at)
 check("deprecation time", "DeprecationTime" in ec2.describe_images(ImageIds=[registered])["Images"][0])
 ec2.disable_image_deprecation(ImageId=registered)
 check("no deprecation time", "DeprecationTime" not in ec2.describe_images(ImageIds=[registered])["Images"][0])
+
+# --- who may use it ---
+organization = "arn:aws:organizations::123456789012:organization/o-123example"
+ec2.modify_image_attribute(ImageId=registered, LaunchPermission={"Add": [{"OrganizationArn": organization}]})
+permissions = ec2.describe_image_attribute(ImageId=registered, Attribute="launchPermission")["LaunchPermissions"]
+check("launch permissions", permissions == [{"UserId": "123456789012"}, {"OrganizationArn": organization}], permissions)
+ec2.reset_image_attribute(ImageId=registered, Attribute="launchPermission")
+check("no launch permission", ec2.describe_image_attribute(ImageId=registered, Attribute="launchPermission")["LaunchPermissions"] == [])
+check("public access is blocked", ec2.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "block-new-sharing")
+refused("a public image", "OperationNotPermitted", ec2.modify_image_attribute, ImageId=registered, LaunchPermission={"Add": [{"Group": "all"}]})
+check("unblocked", ec2.disable_image_block_public_access()["ImageBlockPublicAccessState"] == "unblocked")
+ec2.modify_image_attribute(ImageId=registered, LaunchPermission={"Add": [{"Group": "all"}]})
+check("public", ec2.describe_images(Owners=["self"], Filters=[{"Name": "is-public", "Values": ["true"]}])["Images"][0]["ImageId"] == registered)
+ec2.modify_image_attribute(ImageId=registered, LaunchPermission={"Remove": [{"Group": "all"}]})
+check("blocked", ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")["ImageBlockPublicAccessState"] == "block-new-sharing")
+ec2.disable_image_deprecation(ImageId=registered)
+ec2.disable_image(ImageId=registered)
+check("disabled", ec2.describe_images(ImageIds=[registered], IncludeDisabled=True)["Images"][0]["State"] == "disabled")
+ec2.enable_image(ImageId=registered)
+ec2.modify_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=["123456789012"])
+read = lambda: ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")["CreateVolumePermissions"]
+check("volume permission", read() == [{"UserId": "123456789012"}], read())
+ec2.reset_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+check("no volume permission", read() == [])
+
+# --- copies to another region, encrypted there ---
+there = boto3.client("ec2", region_name="eu-central-1", config=config)
+there.meta.events.register("before-call.ec2.*", lambda model, **_: called.add(model.name))
+copy = there.copy_image(SourceRegion=ec2.meta.region_name, SourceImageId=registered, Name="judge copy", Encrypted=True, CopyImageTags=True)["ImageId"]
+there.get_waiter("image_available").wait(ImageIds=[copy], WaiterConfig=FAST)
+copied = there.describe_images(ImageIds=[copy])["Images"][0]
+for key in ["Architecture", "VirtualizationType", "BootMode", "EnaSupport", "SriovNetSupport", "ImdsSupport", "TpmSupport", "RootDeviceName"]:
+    check(f"copy keeps {key}", copied[key] == wanted[key], copied.get(key))
+check("copy", copied["SourceImageId"] == registered and copied["SourceImageRegion"] == ec2.meta.region_name and {t["Key"] for t in copied["Tags"]} == {"Name", "judge"}, copied)
+check("the copy is encrypted", copied["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True, copied)
+# botocore presigns the source's request into CopySnapshot, which the API calls deprecated.
+apart = there.copy_snapshot(SourceRegion=ec2.meta.region_name, SourceSnapshotId=snapshot, Description="apart")["SnapshotId"]
+there.get_waiter("snapshot_completed").wait(SnapshotIds=[apart], WaiterConfig=FAST)
+there.deregister_image(ImageId=copy, DeleteAssociatedSnapshots=True)
+there.delete_snapshot(SnapshotId=apart)
+check("nothing left there", not there.describe_snapshots(OwnerIds=["self"])["Snapshots"])
 
 # --- an image's own instance: no body, but a life ---
 inert = ec2.run_instances(ImageId=registered, InstanceType="m7g.large", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
