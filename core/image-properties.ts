@@ -1,10 +1,13 @@
-import type { ImageSpec } from './ports.ts';
+import type { Encryption, ImageSpec } from './ports.ts';
 
 /**
  * Properties of an AMI by the names of DescribeImages, as strings, so that what is there can be compared with what was
  * asked for one by one.
  */
-export const expectedProperties = (spec: Omit<ImageSpec, 'tags'>): Record<string, string> => ({
+export const expectedProperties = (
+  spec: Omit<ImageSpec, 'tags'>,
+  encryption: Encryption | null = null,
+): Record<string, string> => ({
   Name: spec.name,
   Description: spec.description,
   Architecture: spec.architecture,
@@ -18,6 +21,8 @@ export const expectedProperties = (spec: Omit<ImageSpec, 'tags'>): Record<string
   'Ebs.VolumeSize': String(spec.rootSizeGiB),
   'Ebs.VolumeType': 'gp3',
   'Ebs.DeleteOnTermination': 'true',
+  // What is not asked for may still be so: an account can encrypt everything.
+  ...(encryption ? { 'Ebs.Encrypted': 'true' } : {}),
   ...(spec.imdsV2Only ? { ImdsSupport: 'v2.0' } : {}),
   ...(spec.tpm ? { TpmSupport: 'v2.0' } : {}),
   ...(spec.iops === undefined ? {} : { 'Ebs.Iops': String(spec.iops) }),
@@ -32,3 +37,9 @@ export const differences = (
   Object.entries(wanted)
     .filter(([key, value]) => found[key] !== value)
     .map(([key, value]) => `- ${key} is ${found[key] ?? 'absent'}, not ${value}`);
+
+/** Whether a snapshot has the key that was asked for. What an alias stands for, and the account's own key, EC2 does not tell. */
+export const hasKey = ({ kmsKeyId }: Encryption, found: string | undefined): boolean =>
+  kmsKeyId === null ||
+  /(^|:)alias\//.test(kmsKeyId) ||
+  found?.split('/').at(-1) === kmsKeyId.split('/').at(-1);

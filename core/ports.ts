@@ -58,10 +58,17 @@ export interface Instances {
   terminate(instanceIds: readonly string[]): Promise<void>;
 }
 
+/** With a key (id, alias/… or ARN), or with the account's own for EBS when it is null. */
+export interface Encryption {
+  readonly kmsKeyId: string | null;
+}
+
 export interface VolumeSpec {
   readonly clientToken: string;
   readonly zone: string;
   readonly sizeGiB: number;
+  /** Null or absent: not, unless the account encrypts everything. */
+  readonly encryption?: Encryption | null;
   readonly tags: Tags;
 }
 
@@ -90,6 +97,8 @@ export interface Snapshot {
   readonly snapshotId: string;
   readonly state: 'pending' | 'completed' | 'error' | 'recoverable' | 'recovering';
   readonly stateMessage: string;
+  /** ARN of the key that it is encrypted with. */
+  readonly kmsKeyId?: string | undefined;
   /** When it was begun; undefined when EC2 does not say. */
   readonly startedAt?: number | undefined;
 }

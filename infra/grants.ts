@@ -71,6 +71,8 @@ export function grantsOf(
   const buildObject = (file: Parameters<typeof artifactKey>[1]) =>
     artifacts.arnForObjects(artifactKey('*', file));
 
+  const keys = useOfKeys(scope, settings.kmsKeys);
+
   return {
     plan: [
       allow('ssm:GetParameter', workerImageParameters(scope, settings.workerImageParameter)),
@@ -95,6 +97,7 @@ export function grantsOf(
       describe('Subnets'),
       allow('ec2:CreateVolume', volume, taggedOnly),
       allow('ec2:DeleteVolume', volume, ours),
+      ...keys,
       ...runTagged(workerTypes),
       // FreeBSD's publisher is not pinned unless the deployment says who it is: the SSM parameter decides what is launched.
       allow(
@@ -109,7 +112,7 @@ export function grantsOf(
         `arn:${partition}:s3:::${payload.bucketName}/${payload.key}`,
       ]),
     ],
-    attach: [describe('Volumes'), allow('ec2:AttachVolume', [instance, volume], ours)],
+    attach: [describe('Volumes'), allow('ec2:AttachVolume', [instance, volume], ours), ...keys],
     wait: [
       describe('Images', 'Instances', 'Snapshots', 'Volumes'),
       allow('ec2:GetConsoleOutput', instance, ours),
@@ -133,6 +136,7 @@ export function grantsOf(
     'launch-boot-test': [
       describe('Subnets'),
       ...runTagged(bootTestTypes),
+      ...keys,
       // What the factory made, and nothing else.
       allow('ec2:RunInstances', image, ours),
       tagOnCreation([instance, volume], 'RunInstances'),
@@ -168,6 +172,35 @@ export function reaperGrants(scope: Construct, stateMachine: StateMachine): read
     ...endings(scope),
     allow('states:DescribeExecution', executionsOf(stateMachine)),
     allow('states:ListExecutions', stateMachine.stateMachineArn),
+  ];
+}
+
+/**
+ * What EC2 does with a key for whoever makes, attaches or launches from an encrypted volume ("Required IAM permissions for EBS encryption",
+ * Amazon EBS User Guide): only through EC2 of this region, and grants only for AWS itself.
+ */
+function useOfKeys(scope: Construct, keys: readonly string[] = []): readonly PolicyStatement[] {
+  if (keys.length === 0) return [];
+  const { region } = Stack.of(scope);
+  const throughEc2 = { 'kms:ViaService': `ec2.${region}.amazonaws.com` };
+  return [
+    allow(
+      [
+        'kms:Decrypt',
+        'kms:DescribeKey',
+        'kms:GenerateDataKeyWithoutPlaintext',
+        'kms:ReEncryptFrom',
+        'kms:ReEncryptTo',
+      ],
+      keys,
+      {
+        StringEquals: throughEc2,
+      },
+    ),
+    allow('kms:CreateGrant', keys, {
+      StringEquals: throughEc2,
+      Bool: { 'kms:GrantIsForAWSResource': 'true' },
+    }),
   ];
 }
 

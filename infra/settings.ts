@@ -14,6 +14,8 @@ export interface FoundrySettings {
   readonly distributionRegions?: readonly string[];
   /** What the paths of recipes' SSM parameters begin with, a slash at both ends. */
   readonly parameterPrefix: string;
+  /** ARNs of the KMS keys, of any region, that recipes may encrypt with; only the account's own for EBS when absent. */
+  readonly kmsKeys?: readonly string[];
   /** The reaper only tells what it would end. */
   readonly reaperDryRun: boolean;
 }
@@ -32,6 +34,8 @@ const shapes = {
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
   reaperDryRun: /^(yes|no)$/,
   distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
+  kmsKeys:
+    /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+)*$/,
   parameterPrefix: /^\/([\w.-]+\/)+$/,
   sourceBuckets: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])*$/,
 } as const;
@@ -55,6 +59,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const zones = read('zones')?.split(',');
   const sourceBuckets = read('sourceBuckets')?.split(',');
   const distributionRegions = read('distributionRegions')?.split(',');
+  const kmsKeys = read('kmsKeys')?.split(',');
   const parameterPrefix = read('parameterPrefix') ?? PARAMETER_PREFIX;
   const reaperDryRun = read('reaperDryRun') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
@@ -73,6 +78,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),
     ...(sourceBuckets === undefined ? {} : { sourceBuckets }),
+    ...(kmsKeys === undefined ? {} : { kmsKeys }),
     ...(distributionRegions === undefined ? {} : { distributionRegions }),
   };
 }

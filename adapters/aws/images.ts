@@ -34,6 +34,7 @@ function fromEc2(image: Ec2Image): OfBuild<Image> {
     'Ebs.Iops': root?.Iops,
     'Ebs.Throughput': root?.Throughput,
     'Ebs.DeleteOnTermination': root?.DeleteOnTermination,
+    'Ebs.Encrypted': root?.Encrypted,
   };
   return {
     imageId: image.ImageId ?? '',

@@ -15,6 +15,7 @@ const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   snapshotId: snapshot.SnapshotId ?? '',
   state: snapshot.State ?? 'pending',
   stateMessage: snapshot.StateMessage ?? '',
+  kmsKeyId: snapshot.KmsKeyId,
   startedAt: snapshot.StartTime?.getTime(),
 });
 

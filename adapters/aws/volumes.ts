@@ -39,6 +39,8 @@ export const ec2Volumes = (ec2: EC2Client): Volumes => ({
         AvailabilityZone: spec.zone,
         Size: spec.sizeGiB,
         VolumeType: 'gp3',
+        ...(spec.encryption ? { Encrypted: true } : {}),
+        ...(spec.encryption?.kmsKeyId ? { KmsKeyId: spec.encryption.kmsKeyId } : {}),
         TagSpecifications: [toTagSpecification('volume', spec.tags)],
       }),
     );

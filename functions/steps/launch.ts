@@ -49,6 +49,7 @@ export const launch =
           clientToken: token('target', zone),
           zone,
           sizeGiB: plan.rootSizeGiB,
+          encryption: plan.encryption,
           tags: buildTags(build, 'target'),
         });
       } catch (error) {

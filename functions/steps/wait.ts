@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
-import { differences, expectedProperties } from '../../core/image-properties.ts';
+import { differences, expectedProperties, hasKey } from '../../core/image-properties.ts';
 import { artifactKey } from '../../core/names.ts';
 import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
 import { beginWaiting, noteSeen } from '../../core/waiting.ts';
@@ -44,6 +44,8 @@ const MINUTE = 60_000;
 
 /** Instances start within two minutes or not at all; FreeBSD's slowest measured start was 24 s. */
 const RUNNING_LIMIT = 5 * MINUTE;
+/** A volume is listed within seconds of its creation ("eventual consistency", EC2 API Reference). */
+const VANISHED_AFTER = MINUTE;
 /** A first snapshot of a few GB takes minutes; EBS promises nothing, and users saw hours for hundreds of GB. */
 const SNAPSHOT_LIMIT = 120 * MINUTE;
 /** An image is available seconds after RegisterImage. */
@@ -70,7 +72,7 @@ export const wait = (dependencies: WaitDependencies) => {
     );
   };
 
-  async function workerRunning({ worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
+  async function workerRunning({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
     const { instanceId, volumeId } = required(worker, 'worker');
     const [instance, volume] = [await instances.describe(instanceId), await volumes.describe(volumeId)];
     if (volume?.state === 'error') {
@@ -85,6 +87,13 @@ export const wait = (dependencies: WaitDependencies) => {
         'WorkerDied',
         `${instanceId} went to ${instance.state} while it started: ${instance.stateReason || 'no reason given'}`,
         "see StateReason's code in the EC2 User Guide, Troubleshoot instance launch issues.",
+      );
+    }
+    if (plan.encryption && volume === undefined && clock.now() - waiting.since > VANISHED_AFTER) {
+      throw fail(
+        'VolumeFailed',
+        `${volumeId} has vanished: EC2 takes a volume away whose KMS key it may not use`,
+        'see that image.encryption.kmsKey exists in this region and is enabled, that its policy lets this account use it, and that it is among kmsKeys of the deployment.',
       );
     }
     const ready = instance?.state === 'running' && volume?.state === 'available';
@@ -163,7 +172,13 @@ export const wait = (dependencies: WaitDependencies) => {
     }
     if (found?.state === 'available') {
       const wanted = { ...plan.image, snapshotId, rootSizeGiB: plan.rootSizeGiB };
-      const wrong = differences(expectedProperties(wanted), found.properties);
+      const wrong = differences(expectedProperties(wanted, plan.encryption), found.properties);
+      if (plan.encryption) {
+        const { kmsKeyId: key } = (await snapshots.describe(snapshotId)) ?? {};
+        if (!hasKey(plan.encryption, key)) {
+          wrong.push(`- KmsKeyId of ${snapshotId} is ${key ?? 'absent'}, not ${plan.encryption.kmsKeyId}`);
+        }
+      }
       if (wrong.length > 0) {
         throw fail(
           'ImageMismatch',

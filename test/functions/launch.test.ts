@@ -21,10 +21,10 @@ let fake: FakeAccount;
 beforeEach(() => {
   fake = account();
 });
-const run = (retryCount = 0) => {
+const run = (retryCount = 0, of = plan) => {
   const { instances, volumes, network, artifacts, clock } = fake;
   return launch({ instances, volumes, network, artifacts, payloads: artifacts, clock, settings })(
-    { plan },
+    { plan: of },
     retryCount,
   );
 };
@@ -45,6 +45,12 @@ describe('launch', () => {
       securityGroupId: 'sg-1',
       imageId: plan.worker.imageId,
     });
+  });
+
+  test('encrypts the volume as the plan says', async () => {
+    const encryption = { kmsKeyId: 'alias/images' };
+    const { worker } = await run(0, { ...plan, encryption });
+    expect(fake.heldVolumes.get(worker.volumeId)?.spec.encryption).toEqual(encryption);
   });
 
   test('gives both their tags in the very call that makes them', async () => {

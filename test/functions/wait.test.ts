@@ -50,6 +50,16 @@ describe('waiting for the worker to run', () => {
     expect((await look('worker-running')).waiting?.ready).toBe(true);
   });
 
+  test('tells of a key when an encrypted volume has vanished', async () => {
+    state = { plan: { ...plan, encryption: { kmsKeyId: 'alias/images' } }, worker };
+    fake.heldVolumes.clear();
+    expect((await look('worker-running')).waiting?.ready).toBe(false);
+    fake.time += 61_000;
+    const error = await rejected(look('worker-running'));
+    expect(error.name).toBe('VolumeFailed');
+    expect(error.message).toContain('KMS key');
+  });
+
   test('bears with an instance and a volume that EC2 does not know yet', async () => {
     fake.heldInstances.clear();
     fake.heldVolumes.clear();
@@ -323,6 +333,30 @@ describe('waiting for the image', () => {
     expect(error.name).toBe('ImageMismatch');
     expect(error.message).toContain(`- ${property} is ${value ?? 'absent'}, not ${was}`);
   });
+
+  const KEY = 'arn:aws:kms:eu-central-1:123456789012:key/0a1b';
+  test.each([
+    [{ kmsKeyId: '0a1b' }, KEY, 'true', undefined],
+    [{ kmsKeyId: KEY }, KEY, 'true', undefined],
+    [{ kmsKeyId: 'alias/images' }, KEY, 'true', undefined],
+    [{ kmsKeyId: null }, KEY, 'true', undefined],
+    [{ kmsKeyId: 'cccc' }, KEY, 'true', /- KmsKeyId of snap-\w+ is arn:.*0a1b, not cccc/],
+    [{ kmsKeyId: null }, undefined, 'false', /- Ebs\.Encrypted is false, not true/],
+    [null, KEY, 'true', undefined],
+  ] as const)(
+    'with encryption %j, key %s and Encrypted %s',
+    async (encryption, kmsKeyId, encrypted, says) => {
+      const held = await registered();
+      Object.assign(held, {
+        state: 'available',
+        properties: { ...held.properties, 'Ebs.Encrypted': encrypted },
+      });
+      for (const snapshot of fake.heldSnapshots.values()) snapshot.kmsKeyId = kmsKeyId;
+      state = { ...state, plan: { ...plan, encryption } };
+      if (says === undefined) expect((await look('image')).waiting?.ready).toBe(true);
+      else expect((await rejected(look('image'))).message).toMatch(says);
+    },
+  );
 
   test.each(['failed', 'error', 'invalid', 'deregistered', 'disabled'])(
     'ends when it is %s',

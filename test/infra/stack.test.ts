@@ -201,6 +201,7 @@ describe('settings', () => {
     [{ workerImageParameter: 'no-slash' }, /workerImageParameter is "no-slash"/],
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
+    [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],
     [{ parameterPrefix: '/company' }, /parameterPrefix is "\/company"/],
   ])('%j is refused', (context, reason) => expect(read(context)).toThrow(reason));
 });

@@ -1,0 +1,42 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { FunctionName } from '../../core/function-environment.ts';
+import { functionNames, type Statement, type Synthesized, synthesize } from './synthesized.ts';
+
+const KEY = 'arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0000-4000-8000-0123456789ab';
+const aboutKeys = ({ Action }: Statement) => Action.some((action) => action.startsWith('kms:'));
+
+let stack: Synthesized;
+beforeAll(() => {
+  stack = synthesize({ kmsKeys: KEY });
+});
+
+describe('the keys of a deployment', () => {
+  it('are for those functions that make, attach or launch what is encrypted', () => {
+    const named = functionNames.filter((name) => stack.statements(name).some(aboutKeys));
+    expect(named.sort()).toEqual(['attach', 'launch', 'launch-boot-test']);
+  });
+
+  // "Required IAM permissions for EBS encryption" and "AWS KMS condition keys" (kms:ViaService, kms:GrantIsForAWSResource).
+  it.each<FunctionName>(['attach', 'launch', 'launch-boot-test'])('serve %s through EC2 only', (name) => {
+    const statements = stack.statements(name).filter(aboutKeys);
+    expect(statements.flatMap(({ Action }) => Action).sort()).toEqual([
+      'kms:CreateGrant',
+      'kms:Decrypt',
+      'kms:DescribeKey',
+      'kms:GenerateDataKeyWithoutPlaintext',
+      'kms:ReEncryptFrom',
+      'kms:ReEncryptTo',
+    ]);
+    for (const { Resource, Condition } of statements) {
+      expect(Resource).toEqual([KEY]);
+      expect(Condition.StringEquals?.['kms:ViaService']).toMatch(/^ec2\./);
+    }
+    const grants = statements.find(({ Action }) => Action.includes('kms:CreateGrant'));
+    expect(grants?.Condition.Bool).toEqual({ 'kms:GrantIsForAWSResource': 'true' });
+  });
+
+  it('are nobody’s when the deployment names none', () => {
+    const plain = synthesize();
+    expect(functionNames.filter((name) => plain.statements(name).some(aboutKeys))).toEqual([]);
+  });
+});
