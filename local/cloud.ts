@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
-import { DEFAULT_DELAYS, type Delays } from './ec2/region.ts';
+import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
 import { Events } from './events.ts';
 import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
@@ -38,6 +38,7 @@ export interface CloudOptions {
   /** Instances have no body: they only say what workers and machines under test say. For tests that need hundreds. */
   stub?: StubBehaviour;
   publicImageQuota?: number;
+  createImageBilling?: RegionSettings['createImageBilling'];
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -111,6 +112,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         accountId,
         delays: { ...DEFAULT_DELAYS, ...options.delays },
         vcpuQuota: options.vcpuQuota ?? VCPU_QUOTA,
+        createImageBilling: options.createImageBilling ?? 'instance',
         publicImageQuota: options.publicImageQuota ?? PUBLIC_IMAGE_QUOTA,
       },
       throttle: options.throttle !== false,

@@ -8,7 +8,7 @@ import type { Disks } from './ec2/disks.ts';
 import { recover } from './ec2/lifecycle.ts';
 import type { PersistedState } from './ec2/model.ts';
 import { Region, type RegionSettings } from './ec2/region.ts';
-import { seedWorkerImages } from './ec2/seed.ts';
+import { seedImages } from './ec2/seed.ts';
 import { Ec2Server } from './ec2/server.ts';
 import { Throttle } from './ec2/throttle.ts';
 import { ServiceError, unsupported } from './front/service-error.ts';
@@ -115,7 +115,7 @@ export class Regions {
       log,
     });
     await recover(region);
-    const publicParameters = seedWorkerImages(region);
+    const publicParameters = seedImages(region);
     await region.save();
     const parameters = await Parameters.open({
       ...mine,

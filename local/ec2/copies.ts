@@ -12,6 +12,7 @@ import { need, newId } from './ids.ts';
 import { needVisible } from './image-access.ts';
 import type { DeviceMapping, ImageRecord, SnapshotRecord, Tags } from './model.ts';
 import { addImage, checkImageName } from './new-image.ts';
+import { windowsIf } from './platform.ts';
 import type { Region } from './region.ts';
 import { mayMakeVolumes } from './snapshot-permissions.ts';
 import { tagList, tagsFor } from './tag-sets.ts';
@@ -155,6 +156,7 @@ const propertiesOf = (image: ImageRecord) => ({
   tpmSupport: image.tpmSupport,
   uefiData: image.uefiData,
   rootDeviceName: image.rootDeviceName,
+  windows: image.windows,
   body: image.body,
 });
 
@@ -206,6 +208,7 @@ function copySnapshot(
     blank: original.blank,
     copied: true,
     ...(key === undefined ? {} : { kmsKeyId: key.arn ?? key.name }),
+    ...windowsIf(original.windows),
     tags,
   };
   region.snapshots.set(copy.id, copy);

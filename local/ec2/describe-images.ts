@@ -12,6 +12,7 @@ import { type FilterReader, filtered } from './filters.ts';
 import { isPublic, needOwn, needVisible, visible } from './image-access.ts';
 import type { DeviceMapping, ImageRecord } from './model.ts';
 import { page } from './pagination.ts';
+import { platformOf } from './platform.ts';
 import type { Region } from './region.ts';
 import { tagList } from './tag-sets.ts';
 
@@ -105,7 +106,7 @@ function describe(region: Region, image: ImageRecord): Image {
     ...(lastLaunched === undefined ? {} : { LastLaunchedTime: lastLaunched }),
     Name: image.name,
     OwnerId: image.ownerId,
-    PlatformDetails: 'Linux/UNIX',
+    ...platformOf(image),
     Public: isPublic(image),
     RootDeviceName: image.rootDeviceName,
     RootDeviceType: 'ebs',
@@ -117,7 +118,6 @@ function describe(region: Region, image: ImageRecord): Image {
     ...(image.stateReason === undefined ? {} : { StateReason: image.stateReason }),
     Tags: tagList(image.tags),
     ...(image.tpmSupport === undefined ? {} : { TpmSupport: image.tpmSupport as 'v2.0' }),
-    UsageOperation: 'RunInstances',
     VirtualizationType: image.virtualizationType,
   };
 }
@@ -202,6 +202,7 @@ const filtersOf = (region: Region): Record<string, FilterReader<ImageRecord>> =>
   name: (one) => [one.name],
   'owner-alias': (one) => [one.ownerAlias],
   'owner-id': (one) => [one.ownerId],
+  platform: (one) => [platformOf(one).Platform],
   'root-device-name': (one) => [one.rootDeviceName],
   'root-device-type': () => ['ebs'],
   'source-image-id': (one) => [one.sourceImageId],
@@ -217,7 +218,6 @@ const DOCUMENTED_FILTERS = [
   'image-allowed',
   'kernel-id',
   'manifest-location',
-  'platform',
   'product-code',
   'product-code.type',
   'public-ssm-parameter-name',

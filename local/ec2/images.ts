@@ -151,6 +151,8 @@ function register(region: Region, input: RegisterImageCommandInput): string {
     uefiData: input.UefiData,
     rootDeviceName,
     mappings,
+    // "AMI billing information fields": derived from what the snapshot of the root volume says.
+    windows: rootSnapshot(region, mappings, rootDeviceName)?.windows,
     body: 'machine',
     tags,
   });
@@ -202,6 +204,10 @@ function create(region: Region, input: CreateImageCommandInput): string {
     uefiData: undefined,
     rootDeviceName: instance.rootDeviceName,
     mappings,
+    windows:
+      region.settings.createImageBilling === 'instance'
+        ? instance.windows
+        : rootSnapshot(region, mappings, instance.rootDeviceName)?.windows,
     body: 'machine',
     sourceInstanceId: instance.id,
     sourceImageId: instance.imageId,
@@ -209,6 +215,11 @@ function create(region: Region, input: CreateImageCommandInput): string {
     tags,
   });
 }
+
+const rootSnapshot = (region: Region, mappings: readonly DeviceMapping[], rootDeviceName: string) =>
+  region.snapshots.get(
+    mappings.find((mapping) => mapping.DeviceName === rootDeviceName)?.Ebs?.SnapshotId ?? '',
+  );
 
 function checkMappings(mappings: DeviceMapping[], rootDeviceName: string): void {
   for (const mapping of mappings) checkDeviceName(mapping.DeviceName);

@@ -40,6 +40,7 @@ import {
   STATE_CODES,
 } from './model.ts';
 import { page } from './pagination.ts';
+import { platformOf, windowsIf } from './platform.ts';
 import { newMacAddress, type Region } from './region.ts';
 import { tagList, tagsFor } from './tag-sets.ts';
 import { checkDeviceName, completedVolume, createVolumeRecord, overlayMappings } from './volumes.ts';
@@ -397,6 +398,7 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
         ? {}
         : { cpuCredits: input.CreditSpecification.CpuCredits }),
       body: image.body,
+      ...windowsIf(image.windows),
       booted: false,
       tags: { ...tags.instance },
     };
@@ -690,8 +692,7 @@ function describe(region: Region, one: InstanceRecord): Instance {
           },
         ],
     Placement: { AvailabilityZone: one.zone, GroupName: '', Tenancy: 'default' },
-    PlatformDetails: 'Linux/UNIX',
-    UsageOperation: 'RunInstances',
+    ...platformOf(one),
     ...(gone
       ? {}
       : {
@@ -878,6 +879,9 @@ function instanceFilters(region: Region): Record<string, FilterReader<InstanceRe
     'metadata-options.http-tokens': (one) => [one.metadata.HttpTokens],
     'network-interface.network-interface-id': (one) => [one.networkInterfaceId],
     'owner-id': () => [region.settings.accountId],
+    platform: (one) => [platformOf(one).Platform],
+    'platform-details': (one) => [platformOf(one).PlatformDetails],
+    'usage-operation': (one) => [platformOf(one).UsageOperation],
     'private-ip-address': (one) => [one.privateIp],
     'reservation-id': (one) => [one.reservationId],
     'root-device-name': (one) => [one.rootDeviceName],
@@ -911,8 +915,6 @@ const DOCUMENTED_FILTERS = [
   'launch-index',
   'monitoring-state',
   'placement-group-name',
-  'platform',
-  'platform-details',
   'private-dns-name',
   'product-code',
   'reason',
@@ -921,7 +923,6 @@ const DOCUMENTED_FILTERS = [
   'spot-instance-request-id',
   'state-reason-message',
   'tenancy',
-  'usage-operation',
 ];
 
 const STATUS_FILTERS: Record<string, FilterReader<InstanceRecord>> = {

@@ -63,8 +63,13 @@ async function bootBody(region: Region, instance: InstanceRecord): Promise<void>
     await region.host.note(instance.id, 'local cloud: started again; user-data runs at the first boot only');
     return;
   }
+  const volumes = rootFirst(instance, attachedVolumes(region, instance.id));
+  if (volumes[0]?.windows) {
+    await region.host.note(instance.id, 'local cloud: Windows does not run here; this instance does nothing');
+    return;
+  }
   const disks: { volumeId: string; file: string }[] = [];
-  for (const volume of rootFirst(instance, attachedVolumes(region, instance.id))) {
+  for (const volume of volumes) {
     await region.disks.exclusively(volume.id, async () => {
       await region.disks.makePrivate(volume.id, volume.size * GIBIBYTE);
       if (!volume.writers.includes(instance.id)) volume.writers.push(instance.id);

@@ -62,6 +62,8 @@ export interface InstanceRecord {
   cpuCredits?: string;
   /** What gives the instance a life: a process that runs its user-data, or a machine in QEMU that boots its root volume. */
   body: 'process' | 'machine';
+  /** Billed as Windows, by the image that it was launched from. */
+  windows?: boolean;
   /** First boot is over: user-data does not run again (ec2_configinit is a first-boot script). */
   booted: boolean;
   /** Process group of the body, so that a restart of the cloud finds an orphan: pid and start time (proc(5)). */
@@ -93,6 +95,8 @@ export interface VolumeRecord {
   attachments: AttachmentRecord[];
   /** ARN of the key that encrypts it; absent when it is in the clear. */
   kmsKeyId?: string;
+  /** Holds a Windows, by the snapshot it was made of: EC2's billing metadata. */
+  windows?: boolean;
   /** Instances that ever saw the disk: while one of them lives, its file may be written to. */
   writers: string[];
   tags: Tags;
@@ -113,6 +117,8 @@ export interface SnapshotRecord {
   blank: boolean;
   /** ARN of the key that encrypts it; absent when it is in the clear. */
   kmsKeyId?: string;
+  /** Holds a Windows, by the volume it was taken of. */
+  windows?: boolean;
   /** Being written by the EBS direct APIs: for so many minutes after it was last touched. */
   writing?: { minutes: number; touched: number; parent?: string };
   /** Made by CopySnapshot or CopyImage: counts as a copy while it is pending. */
@@ -164,6 +170,8 @@ export interface ImageRecord {
   stateReason?: Reason;
   lastLaunched?: number;
   launchPermissions: LaunchPermission[];
+  /** Its instances are billed as Windows. */
+  windows?: boolean;
   /** What its instances are (see InstanceRecord.body). */
   body: 'process' | 'machine';
   tags: Tags;

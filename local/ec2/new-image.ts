@@ -26,6 +26,7 @@ type Made = Pick<
     | 'imdsSupport'
     | 'tpmSupport'
     | 'uefiData'
+    | 'windows'
     | 'sourceInstanceId'
     | 'sourceImageId'
     | 'sourceImageRegion']?: ImageRecord[Member] | undefined;

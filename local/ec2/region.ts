@@ -59,6 +59,11 @@ export interface RegionSettings {
   vcpuQuota: number;
   /** Images of the account that are public: quota L-0E3CBAB9, 5 in a new account. */
   publicImageQuota: number;
+  /**
+   * What makes an image of CreateImage a Windows: the instance, as the documentation says, or its root volume, as RegisterImage
+   * does. Which it is for a root volume that was exchanged only AWS can tell.
+   */
+  createImageBilling: 'instance' | 'root volume';
 }
 
 /** The other regions of the cloud, as one of them sees them. */

@@ -13,6 +13,7 @@ import { type FilterReader, filtered } from './filters.ts';
 import { need, newId } from './ids.ts';
 import type { SnapshotRecord, Tags, VolumeRecord } from './model.ts';
 import { page } from './pagination.ts';
+import { windowsIf } from './platform.ts';
 import type { Region } from './region.ts';
 import { tagList, tagsFor } from './tag-sets.ts';
 import { completedVolume } from './volumes.ts';
@@ -110,6 +111,7 @@ export function startSnapshot(
     startTime: region.clock.now(),
     blank: false,
     ...(volume.kmsKeyId === undefined ? {} : { kmsKeyId: volume.kmsKeyId }),
+    ...windowsIf(volume.windows),
     tags,
   };
   region.snapshots.set(snapshot.id, snapshot);

@@ -20,6 +20,7 @@ import { need, newId } from './ids.ts';
 import { attachedVolumes } from './lifecycle.ts';
 import type { AttachmentRecord, DeviceMapping, InstanceRecord, Tags, VolumeRecord } from './model.ts';
 import { page } from './pagination.ts';
+import { windowsIf } from './platform.ts';
 import type { Region } from './region.ts';
 import { tagList, tagsFor } from './tag-sets.ts';
 
@@ -130,6 +131,7 @@ export function createVolumeRecord(
     createTime: region.clock.now(),
     ...(wanted.key === undefined ? {} : { kmsKeyId: wanted.key.arn ?? wanted.key.name }),
     attachments: [],
+    ...windowsIf(region.snapshots.get(wanted.snapshotId)?.windows),
     writers: [],
     tags: wanted.tags,
   };

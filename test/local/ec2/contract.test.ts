@@ -423,7 +423,7 @@ describe('images', () => {
     const found = async (input: object) =>
       (await ec2.send(new DescribeImagesCommand(input))).Images?.map(({ ImageId }) => ImageId);
     expect(await found({ ExecutableUsers: ['all'], Owners: ['self'] })).toEqual([id]);
-    expect(await found({ Owners: ['amazon'] })).toEqual([]);
+    expect(await found({ Owners: ['aws-marketplace'] })).toEqual([]);
     await expect(found({ Owners: ['nobody'] })).rejects.toEqual(refusal('InvalidUserID.Malformed'));
     await ec2.send(
       new ModifyImageAttributeCommand({
