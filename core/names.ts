@@ -14,6 +14,10 @@ export const tagKey = {
   recipe: 'ami-foundry:recipe',
   /** When the image passed its boot test. */
   bootTested: 'ami-foundry:boot-tested',
+  /** What its recipe wants of the lives of its images: core/retention.ts. */
+  retention: 'ami-foundry:retention',
+  /** When retention put the image and its snapshot away. */
+  quarantined: 'ami-foundry:quarantined',
   name: 'Name',
 } as const;
 
@@ -82,6 +86,9 @@ export const bootFileKey = (build: string, instanceType: string, kind: 'log' | '
 
 /** Where the records of a delivered image are kept for as long as somebody may ask. */
 export const imageRecordKey = (build: string, file: ImageRecord): string => `images/${build}/${file}`;
+
+/** What an image was before retention put it away: kept beside the records of images, which do not expire. */
+export const quarantineKey = (region: string, imageId: string): string => `retired/${region}/${imageId}.json`;
 
 export type Tags = Readonly<Record<string, string>>;
 

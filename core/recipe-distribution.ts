@@ -112,6 +112,8 @@ export const retentionSchema = z
     }),
   );
 
+export type Retention = z.output<typeof retentionSchema>;
+
 interface Distributed {
   readonly image: { readonly encryption?: { readonly kmsKey?: string | undefined } | undefined };
   readonly distribution?: Distribution | undefined;
