@@ -227,6 +227,27 @@ export const errorCatalogue = {
     retryable: true,
     meaning: 'The wanted AMI exists, but has not passed its boot test.',
   },
+  ImageQuarantined: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The wanted AMI exists, but it has been put away.',
+  },
+  ImageInUse: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image that should be retired is in use.',
+  },
+  ImageUnknown: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'Retention was asked about an image that the factory did not make.',
+  },
+  RetentionIncomplete: {
+    owner: 'factory',
+    // No state machine runs retention; its schedule does.
+    retryable: false,
+    meaning: 'Retention could not tell whether an image may go, or AWS refused: the image stays.',
+  },
   BootPanicked: {
     owner: 'caller',
     retryable: false,

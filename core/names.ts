@@ -14,7 +14,7 @@ export const tagKey = {
   recipe: 'ami-foundry:recipe',
   /** When the image passed its boot test. */
   bootTested: 'ami-foundry:boot-tested',
-  /** What its recipe wants of the lives of its images: core/retention.ts. */
+  /** What its recipe wants of the lives of its images: core/retention-tag.ts. */
   retention: 'ami-foundry:retention',
   /** When retention put the image and its snapshot away. */
   quarantined: 'ami-foundry:quarantined',

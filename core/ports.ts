@@ -139,6 +139,10 @@ export interface Image {
   readonly rootSnapshotId: string | undefined;
   /** When it was registered; undefined when EC2 does not say. */
   readonly startedAt?: number | undefined;
+  /** When it was launched last, by anyone; EC2 says it a day later. Undefined when it never was, or EC2 does not say. */
+  readonly launchedAt?: number | undefined;
+  /** EC2 lets nobody deregister it. */
+  readonly isProtected?: boolean;
   /** The properties that RegisterImage was asked for, as they are now. */
   readonly properties: Readonly<Record<string, string>>;
   readonly tags: Tags;

@@ -108,8 +108,8 @@ const imageShape = {
           z.string().check(z.maxLength(256, { error: 'must be at most 256 characters, as AWS allows' })),
         )
         .check(
-          z.refine((tags) => Object.keys(tags).length <= 40, {
-            error: 'must have at most 40 entries: AWS allows 50 and the factory needs some',
+          z.refine((tags) => Object.keys(tags).length <= 36, {
+            error: 'must have at most 36 entries: AWS allows 50 and the factory needs some',
           }),
           z.refine((tags) => Object.keys(tags).every((key) => key.length >= 1 && key.length <= 128), {
             error: 'must have keys of 1 to 128 characters, as AWS allows',

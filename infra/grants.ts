@@ -44,7 +44,7 @@ const taggedOnly: Conditions = {
  * What each function may do: the calls of its handler, on the factory's own resources. Resource types and condition keys are those of
  * the Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
  * Nobody has iam:PassRole, so no worker can be given an instance profile. What exists already is tagged by nobody, but for the
- * one tag that says that an image has passed its boot test.
+ * tags that say that an image has passed its boot test, and what its recipe wants of its retention.
  */
 export function grantsOf(
   scope: Construct,
@@ -77,6 +77,11 @@ export function grantsOf(
     plan: [
       allow('ssm:GetParameter', workerImageParameters(scope, settings.workerImageParameter)),
       describe('Images'),
+      // An image that is adopted takes over what the recipe says of retention.
+      allow('ec2:CreateTags', image, {
+        ...ours,
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.retention] },
+      }),
       // The worker puts manifest and SBOM by presigned URLs, which S3 judges by their signer's role.
       allow('s3:PutObject', [
         buildObject('job'),

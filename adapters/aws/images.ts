@@ -43,6 +43,8 @@ function fromEc2(image: Ec2Image): OfBuild<Image> {
     stateReason: image.StateReason?.Message ?? '',
     rootSnapshotId: root?.SnapshotId,
     startedAt: image.CreationDate ? Date.parse(image.CreationDate) : undefined,
+    launchedAt: image.LastLaunchedTime ? Date.parse(image.LastLaunchedTime) : undefined,
+    isProtected: (image.DeregistrationProtection ?? 'disabled') !== 'disabled',
     properties: Object.fromEntries(
       Object.entries(properties)
         .filter(([, value]) => value !== undefined)
@@ -56,16 +58,18 @@ function fromEc2(image: Ec2Image): OfBuild<Image> {
 export const ec2Images = (ec2: EC2Client): Images => {
   const find = async (Filters: Filter[]): Promise<OfBuild<Image>[]> => {
     const found: OfBuild<Image>[] = [];
-    for await (const page of paginateDescribeImages({ client: ec2 }, { Owners: ['self'], Filters })) {
+    // A disabled image has its name and holds its snapshot all the same.
+    const input = { Owners: ['self'], Filters, IncludeDisabled: true };
+    for await (const page of paginateDescribeImages({ client: ec2 }, input)) {
       found.push(...(page.Images ?? []).map(fromEc2));
     }
     return found;
   };
   const describe = (imageId: string) =>
-    unless(
-      absent,
-      async () => (await ec2.send(new DescribeImagesCommand({ ImageIds: [imageId] }))).Images?.[0],
-    );
+    unless(absent, async () => {
+      const asked = new DescribeImagesCommand({ ImageIds: [imageId], IncludeDisabled: true });
+      return (await ec2.send(asked)).Images?.[0];
+    });
 
   return {
     async register(spec) {

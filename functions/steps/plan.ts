@@ -12,6 +12,7 @@ import type { Artifacts, Images, Mirror, Parameters, Sources } from '../../core/
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
+import { imageLine, readRetentionTag, retentionTag } from '../../core/retention-tag.ts';
 
 export const planStep = {
   name: 'plan',
@@ -65,7 +66,15 @@ export const plan =
     const jobKey = artifactKey(build, 'job');
     await artifacts.put(jobKey, jobText, 'text/plain; charset=utf-8');
 
-    const { name } = resolved.image;
+    const tested = bootTest !== null && !input.dryRun;
+    const adopted = await findFinishedImage(resolved, tested, images);
+    // An old image that is wanted today is no old image: what its recipe says of retention, it says from now on.
+    if (adopted !== null && !input.dryRun) {
+      const { never = false } = readRetentionTag(adopted.tags[tagKey.retention] ?? '') ?? {};
+      const tag = { ...retentionOf(resolved), wantedAt: clock.now(), never };
+      await images.tag(adopted.imageId, tagKey.retention, retentionTag(tag));
+    }
+
     return {
       dryRun: input.dryRun,
       plan: {
@@ -92,12 +101,7 @@ export const plan =
           tags: { ...recipe.image.tags, ...imageTags(build, resolved) },
         },
       },
-      adopted: await findFinishedImage(
-        name,
-        resolved.contentDigest,
-        bootTest !== null && !input.dryRun,
-        images,
-      ),
+      adopted: adopted && { imageId: adopted.imageId, snapshotId: adopted.rootSnapshotId },
     };
   };
 
@@ -114,16 +118,20 @@ const withObjects = (mirror: Mirror, sources: Sources): Mirror => {
   };
 };
 
-const imageTags = (
-  build: string,
-  { recipe, image, release, recipeDigest, contentDigest }: ResolvedBuild,
-) => ({
+const imageTags = (build: string, resolved: ResolvedBuild) => ({
   ...buildTags(build, 'image'),
-  [tagKey.name]: image.name,
-  [tagKey.recipe]: recipe.name,
-  [tagKey.release]: release,
-  [tagKey.recipeDigest]: recipeDigest,
-  [tagKey.contentDigest]: contentDigest,
+  [tagKey.name]: resolved.image.name,
+  [tagKey.recipe]: resolved.recipe.name,
+  [tagKey.release]: resolved.release,
+  [tagKey.recipeDigest]: resolved.recipeDigest,
+  [tagKey.contentDigest]: resolved.contentDigest,
+  [tagKey.retention]: retentionTag(retentionOf(resolved)),
+});
+
+const retentionOf = ({ recipe, release }: ResolvedBuild) => ({
+  line: imageLine({ ...recipe, release }),
+  ...recipe.retention,
+  never: false,
 });
 
 const instanceTypes = (recipe: Recipe, settings: PlanSettings): string[] =>
@@ -209,8 +217,11 @@ async function findWorkerImage(
   });
 }
 
-async function findFinishedImage(name: string, content: string, tested: boolean, images: Images) {
-  const found = (await images.findByName(name)).filter((image) => image.state === 'available');
+async function findFinishedImage(resolved: ResolvedBuild, tested: boolean, images: Images) {
+  const { name } = resolved.image;
+  const found = (await images.findByName(name)).filter(({ state }) =>
+    ['available', 'disabled'].includes(state),
+  );
   const [image, another] = found;
   if (image === undefined) return null;
   if (another !== undefined) {
@@ -219,7 +230,7 @@ async function findFinishedImage(name: string, content: string, tested: boolean,
       remedy: 'deregister the one that is not wanted.',
     });
   }
-  if (image.tags[tagKey.contentDigest] !== content || image.rootSnapshotId === undefined) {
+  if (image.tags[tagKey.contentDigest] !== resolved.contentDigest || image.rootSnapshotId === undefined) {
     throw new FactoryError('ImageNameTaken', {
       message: `${image.imageId} is called ${name}, but its tags say that it is another image`,
       remedy: 'deregister that image, or give the recipe another name.',
@@ -231,5 +242,15 @@ async function findFinishedImage(name: string, content: string, tested: boolean,
       remedy: 'wait for that execution; if it has ended, deregister the image and build again.',
     });
   }
-  return { imageId: image.imageId, snapshotId: image.rootSnapshotId };
+  const quarantined = image.tags[tagKey.quarantined];
+  if (quarantined !== undefined || image.state === 'disabled') {
+    throw new FactoryError('ImageQuarantined', {
+      message: `${image.imageId} is the image, but it is disabled${quarantined === undefined ? '' : `: retention has put it away (${quarantined})`}`,
+      remedy:
+        quarantined === undefined
+          ? 'enable the image (aws ec2 enable-image), or deregister it to have it built anew.'
+          : `take it out again: invoke the retention function with {"restore": "${image.imageId}"}; or deregister it to have it built anew.`,
+    });
+  }
+  return { ...image, rootSnapshotId: image.rootSnapshotId };
 }

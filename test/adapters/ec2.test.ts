@@ -38,6 +38,17 @@ test('an image says when it was registered, if EC2 does', async () => {
   expect((await of({ ImageId: 'ami-1' }))?.startedAt).toBeUndefined();
 });
 
+test('an image says when it was launched last, and whether it is protected, if EC2 does', async () => {
+  const of = (image: object) => ec2Images(answering({ Images: [image] })).describe('ami-1');
+  expect(await of({ ImageId: 'ami-1' })).toMatchObject({ launchedAt: undefined, isProtected: false });
+  expect(
+    await of({ LastLaunchedTime: '2026-11-23T12:00:00.000Z', DeregistrationProtection: 'disabled' }),
+  ).toMatchObject({ launchedAt: began, isProtected: false });
+  // Image, DeregistrationProtection: a protection that ends with a cooldown names its end.
+  for (const DeregistrationProtection of ['enabled-without-cooldown', 'enabled-until 2026-11-24T12:00:00Z'])
+    expect(await of({ DeregistrationProtection })).toMatchObject({ isProtected: true });
+});
+
 test('what any build made says which build, and when it was made; on every page', async () => {
   const Tags = (build: string) => [
     { Key: 'team', Value: 'x' },

@@ -2,15 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   DAY,
-  imageLine,
   LAUNCH_MEMORY,
   launchedLately,
   type RetainedImage,
-  readRetentionTag,
-  retentionTag,
   SETTLED_AFTER,
   unwanted,
 } from '../../core/retention.ts';
+import { imageLine, readRetentionTag, retentionTag } from '../../core/retention-tag.ts';
 
 const now = Date.UTC(2026, 10, 26);
 const LINE = 'web/15/amd64/base/ufs';
@@ -30,7 +28,7 @@ const copy = (content: string, days: number, more: object = {}) =>
   image(content, days, {}, { region: 'us-west-2', home: false, imageId: `ami-${content}-copy`, ...more });
 const going = (images: readonly RetainedImage[], at = now) =>
   unwanted(images, at)
-    .flatMap((edition) => edition.images.map(({ imageId }) => imageId))
+    .flatMap((edition) => edition.members.map(({ imageId }) => imageId))
     .sort();
 
 describe('the tag', () => {
@@ -150,7 +148,7 @@ describe('what is no reason for another to go', () => {
 describe('whatever the images', () => {
   const some = fc.array(
     fc.record({
-      content: fc.constantFrom(...'abcdefgh'),
+      content: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'),
       line: fc.constantFrom('one', 'two'),
       age: fc.integer({ min: 0, max: 100 }),
       home: fc.boolean(),

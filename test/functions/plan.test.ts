@@ -70,6 +70,7 @@ describe('plan', () => {
       [tagKey.contentDigest]: output.plan.contentDigest,
       [tagKey.recipeDigest]: output.plan.recipeDigest,
       [tagKey.recipe]: 'demo',
+      [tagKey.retention]: 'line=demo/15/amd64/small/ufs',
       Name: output.plan.image.name,
     });
   });
@@ -224,6 +225,36 @@ describe('plan', () => {
       expect((await run()).adopted).toEqual({ imageId: image.imageId, snapshotId: 'snap-0a' });
     });
 
+    test('tells its retention that it was wanted today, and what its recipe says now', async () => {
+      const image = await finished('available');
+      const tag = () => fake.heldImages.get(image.imageId)?.tags[tagKey.retention];
+      await run({ ...demo, retention: { keep: 3 } }, true);
+      expect(tag()).toBeUndefined();
+      await run({ ...demo, retention: { keep: 3 } });
+      const wanted = `wanted=${new Date(fake.time).toISOString()}`;
+      expect(tag()).toBe(`line=demo/15/amd64/small/ufs keep=3 ${wanted}`);
+      await run();
+      expect(tag()).toBe(`line=demo/15/amd64/small/ufs ${wanted}`);
+    });
+
+    test('leaves one pinned that somebody has pinned', async () => {
+      const image = await finished('available');
+      image.tags = { ...image.tags, [tagKey.retention]: 'never' };
+      await run();
+      expect(fake.heldImages.get(image.imageId)?.tags[tagKey.retention]).toMatch(/ never$/);
+    });
+
+    test.each([
+      ['2026-11-01T00:00:00.000Z', /invoke the retention function with \{"restore": "ami-/],
+      [undefined, /aws ec2 enable-image/],
+    ])('not one that is put away: ImageQuarantined says how to take it out (%s)', async (at, says) => {
+      const image = await finished('disabled');
+      if (at !== undefined) image.tags = { ...image.tags, [tagKey.quarantined]: at };
+      const error = await rejected(run());
+      expect(error.name).toBe('ImageQuarantined');
+      expect(error.message).toMatch(says);
+    });
+
     test('not one that has not passed its boot test: ImageUntested with the build that made it', async () => {
       const image = await finished('available');
       const { [tagKey.bootTested]: _, ...tags } = image.tags;
@@ -271,6 +302,13 @@ describe('plan', () => {
       expect((await run()).adopted).toBeNull();
     });
   });
+});
+
+test('retention travels in a tag, and makes no other image', async () => {
+  const { plan: without } = await run();
+  const { plan: kept } = await run({ ...demo, retention: { keep: 5, days: 90 } });
+  expect(kept.image.tags[tagKey.retention]).toBe('line=demo/15/amd64/small/ufs keep=5 days=90');
+  expect(kept.contentDigest).toBe(without.contentDigest);
 });
 
 describe('a distribution', () => {

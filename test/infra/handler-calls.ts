@@ -41,6 +41,8 @@ export interface Setting {
   readonly instanceType: string;
   readonly parameter: string;
   readonly stateMachineArn: string;
+  /** The key of a tag that an existing image gets; that of a boot test when absent. */
+  readonly tag?: string;
 }
 
 type Samples<Port> = {
@@ -54,7 +56,7 @@ const snapshot = 'snap-0123456789abcdef0';
 const volume = 'vol-0123456789abcdef0';
 
 /** Arguments for each method of each adapter; a method without them is a type error. */
-const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting) =>
+const samples = ({ subnetId, securityGroupId, instanceType, parameter, tag }: Setting) =>
   ({
     ec2Images: {
       register: [
@@ -76,7 +78,7 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter }: Setting
       findByBuild: ['demo'],
       findOfAnyBuild: [],
       launchable: [image],
-      tag: [image, tagKey.bootTested, 'now'],
+      tag: [image, tag ?? tagKey.bootTested, 'now'],
       deregister: [image],
     } satisfies Samples<Images>,
     ec2Instances: {
@@ -259,6 +261,7 @@ export async function callsOf(factory: Factory, method: string, setting: Setting
 
 export async function callsOfFunction(name: FunctionName, setting: Setting): Promise<Call[]> {
   const calls: Call[] = [];
-  for (const { factory, method } of methodsOf(name)) calls.push(...(await callsOf(factory, method, setting)));
+  const own = name === 'plan' ? { ...setting, tag: tagKey.retention } : setting;
+  for (const { factory, method } of methodsOf(name)) calls.push(...(await callsOf(factory, method, own)));
   return calls;
 }

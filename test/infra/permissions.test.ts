@@ -90,6 +90,7 @@ describe.each(functionNames)('the %s function', (name) => {
 });
 
 describe.each<FunctionName>([
+  'plan',
   'launch',
   'attach',
   'wait',
@@ -211,6 +212,19 @@ describe('an image', () => {
     expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.bootTested] }))).toBe(true);
     expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.build] }))).toBe(false);
     expect(allowed(statements, question({ 'aws:TagKeys': [tagKey.bootTested] }))).toBe(false);
+  });
+
+  it('that is adopted may be told its retention, if the factory made it, and nothing else', () => {
+    const question = (context: Question['context']): Question => ({
+      action: 'ec2:CreateTags',
+      resource: 'arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0',
+      context,
+    });
+    const ownTag = { 'aws:ResourceTag/ami-foundry:build': 'demo' };
+    const statements = grantsOf('plan');
+    expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.retention] }))).toBe(true);
+    expect(allowed(statements, question({ ...ownTag, 'aws:TagKeys': [tagKey.bootTested] }))).toBe(false);
+    expect(allowed(statements, question({ 'aws:TagKeys': [tagKey.retention] }))).toBe(false);
   });
 
   it('of another maker is not what a boot test may launch', () => {
