@@ -43,7 +43,8 @@ export const functionEnvironment = {
     PAYLOAD_SHA256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   }),
   attach: z.object({}),
-  wait: z.object({ ARTIFACTS_BUCKET: bucket }),
+  'wait-for-worker': z.object({ ARTIFACTS_BUCKET: bucket }),
+  wait: z.object({}),
   snapshot: z.object({}),
   register: z.object({}),
   'launch-boot-test': z.object({

@@ -118,8 +118,9 @@ export function grantsOf(
       ]),
     ],
     attach: [describe('Volumes'), allow('ec2:AttachVolume', [instance, volume], ours), ...keys],
-    wait: [
-      describe('Images', 'Instances', 'Snapshots', 'Volumes'),
+    wait: [describe('Images', 'Instances', 'Snapshots', 'Volumes')],
+    'wait-for-worker': [
+      describe('Instances'),
       allow('ec2:GetConsoleOutput', instance, ours),
       allow('s3:PutObject', [buildObject('console.log'), buildObject('report.json')]),
     ],

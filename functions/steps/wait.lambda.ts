@@ -1,11 +1,9 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
-import { s3Artifacts } from '../../adapters/aws/artifacts.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
 import { systemClock } from '../../core/clock.ts';
-import { readEnvironment } from '../../core/function-environment.ts';
 import { stepHandler } from '../edge/step.ts';
 import { wait, waitStep } from './wait.ts';
 
@@ -15,7 +13,6 @@ const run = wait({
   volumes: ec2Volumes(ec2),
   snapshots: ec2Snapshots(ec2),
   images: ec2Images(ec2),
-  artifacts: s3Artifacts(process.env, readEnvironment('wait', process.env).ARTIFACTS_BUCKET),
   clock: systemClock,
 });
 

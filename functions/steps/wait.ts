@@ -3,27 +3,19 @@ import { type BuildState, buildState, required } from '../../core/build-state.ts
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { differences, expectedProperties, hasKey } from '../../core/image-properties.ts';
-import { artifactKey } from '../../core/names.ts';
-import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
 import { beginWaiting, noteSeen } from '../../core/waiting.ts';
-import { readWorkerConsole } from '../../core/worker-console.ts';
-import { consoleMark, workerFailure } from '../../core/worker-verdict.ts';
 
-/** What a WaitFor… state waits for. */
-const awaited = z.enum(['worker-running', 'worker', 'snapshot', 'image']);
+/** What a WaitFor… state waits for, but for those whose console is judged. */
+const awaited = z.enum(['worker-running', 'snapshot', 'image']);
 type Awaited = z.output<typeof awaited>;
 
-const before = z.partial(
-  z.pick(buildState, { worker: true, attached: true, snapshot: true, image: true, waiting: true }),
-);
+const before = z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true, waiting: true }));
 
 export const waitStep = {
   name: 'wait',
   input: z.extend(z.pick(buildState, { plan: true }), before.shape),
-  output: z.extend(
-    z.pick(buildState, { waiting: true }),
-    z.partial(z.pick(buildState, { report: true })).shape,
-  ),
+  output: z.pick(buildState, { waiting: true }),
   options: z.object({ for: awaited }),
 };
 
@@ -36,7 +28,6 @@ interface WaitDependencies {
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly images: Images;
-  readonly artifacts: Artifacts;
   readonly clock: Clock;
 }
 
@@ -59,7 +50,7 @@ const fail = (
 
 /** Looks once at what is awaited and says whether it is ready. The state machine sleeps between looks. */
 export const wait = (dependencies: WaitDependencies) => {
-  const { instances, volumes, snapshots, images, artifacts, clock } = dependencies;
+  const { instances, volumes, snapshots, images, clock } = dependencies;
 
   const look = (waiting: Waiting, seen: string): Waiting => noteSeen(waiting, seen, clock.now());
 
@@ -99,48 +90,6 @@ export const wait = (dependencies: WaitDependencies) => {
     const ready = instance?.state === 'running' && volume?.state === 'available';
     const seen = look(waiting, `${instance?.state ?? 'unknown'} with volume ${volume?.state ?? 'unknown'}`);
     return { waiting: withinLimit({ ...seen, ready }, RUNNING_LIMIT, instanceId) };
-  }
-
-  async function workerDone({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
-    const { instanceId, launchedAt } = required(worker, 'worker');
-    const instance = await instances.describe(instanceId);
-    const gone = instance === undefined || !['pending', 'running'].includes(instance.state);
-    const text = await instances.console(instanceId).catch((error: unknown) => {
-      // An ended instance loses its tags, and with them goes the right to read its console.
-      if (gone && error instanceof Error && error.name === 'UnauthorizedOperation') return '';
-      throw error;
-    });
-    const progress = readWorkerConsole(text, plan.build);
-    const keep = () =>
-      artifacts.put(artifactKey(plan.build, 'console.log'), text, 'text/plain; charset=utf-8');
-    const { report } = progress;
-    if (report?.ok) {
-      await keep();
-      await artifacts.put(
-        artifactKey(plan.build, 'report.json'),
-        JSON.stringify(report, null, 2),
-        'application/json',
-      );
-      return { waiting: { ...waiting, ready: true, seen: 'report', seenAt: clock.now() }, report };
-    }
-    const seen = look(waiting, consoleMark(progress, text));
-    const failure = workerFailure({
-      progress,
-      console: artifactKey(plan.build, 'console.log'),
-      goneFor: seen.goneFor,
-      lastWords: `${instance?.state}: ${instance?.stateReason || 'no reason given'}`,
-      silentFor: clock.now() - seen.seenAt,
-      secondsTaken: (clock.now() - launchedAt) / 1000,
-      secondsAllowed: plan.worker.secondsAllowed,
-    });
-    if (failure) {
-      // The worker's failure is what the build fails with, also when its console cannot be kept.
-      await keep().catch((error: unknown) => {
-        failure.cause = error;
-      });
-      throw failure;
-    }
-    return { waiting: { ...seen, goneFor: instance !== undefined && gone ? waiting.goneFor + 1 : 0 } };
   }
 
   async function snapshotCompleted({ snapshot }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
@@ -193,7 +142,6 @@ export const wait = (dependencies: WaitDependencies) => {
 
   const looks = {
     'worker-running': workerRunning,
-    worker: workerDone,
     snapshot: snapshotCompleted,
     image: imageAvailable,
   } as const satisfies Record<Awaited, unknown>;

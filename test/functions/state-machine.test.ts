@@ -12,6 +12,7 @@ import { register, registerStep } from '../../functions/steps/register.ts';
 import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
 import { waitForBoot, waitForBootStep } from '../../functions/steps/wait-for-boot.ts';
+import { waitForWorker, waitForWorkerStep } from '../../functions/steps/wait-for-worker.ts';
 import { demo } from '../core/legal-recipes.ts';
 import { stage } from '../local/states/stage.ts';
 import { VirtualClock } from '../local/states/virtual-clock.ts';
@@ -114,6 +115,7 @@ function functions(): Record<string, Handler> {
     register: register(world),
     launchBootTest: launchBootTest({ ...world, settings: launchSettings }),
     waitForBoot: waitForBoot(world),
+    waitForWorker: waitForWorker(world),
     cleanUp: cleanUp(world),
   };
   // As the .lambda.ts files compose them.
@@ -130,6 +132,7 @@ function functions(): Record<string, Handler> {
       steps.launchBootTest(input, retryCount),
     ) as Handler,
     'wait-for-boot': stepHandler(waitForBootStep, ({ input }) => steps.waitForBoot(input)) as Handler,
+    'wait-for-worker': stepHandler(waitForWorkerStep, ({ input }) => steps.waitForWorker(input)) as Handler,
     'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
       steps.cleanUp(input, options.outcome, execution),
     ) as Handler,
@@ -317,7 +320,7 @@ const tasks = [
   'launch',
   'wait:worker-running',
   'attach',
-  'wait:worker',
+  'wait-for-worker',
   'snapshot',
   'wait:snapshot',
   'register',
