@@ -100,8 +100,12 @@ export class Regions {
     const { stateDirectory, home, settings, clock, disks, host, log } = this.#parts;
     const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
     await mkdir(directory, { recursive: true });
-    const mine = { clock, region: name, accountId: settings.accountId };
-    const keys = await Keys.open({ ...mine, path: join(directory, 'kms.json') });
+    const keys = await Keys.open({
+      path: join(directory, 'kms.json'),
+      clock,
+      region: name,
+      accountId: settings.accountId,
+    });
     const path = join(directory, 'ec2.json');
     const region = new Region({
       settings: { ...settings, region: name },
@@ -118,9 +122,9 @@ export class Regions {
     const publicParameters = seedImages(region);
     await region.save();
     const parameters = await Parameters.open({
-      ...mine,
       path: join(directory, 'ssm.json'),
       publicParameters,
+      region,
     });
     const throttle = this.#parts.throttle ? new Throttle(clock) : undefined;
     const ebs = new EbsServer({
@@ -128,7 +132,7 @@ export class Regions {
       blocks: new BlockStore(disks),
       throttle: this.#parts.throttle ? new EbsThrottle(clock) : undefined,
     });
-    return { region, ec2: new Ec2Server({ region, throttle }), ebs, parameters, keys };
+    return { region, ec2: new Ec2Server({ region, parameters, throttle }), ebs, parameters, keys };
   }
 }
 

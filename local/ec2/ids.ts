@@ -45,6 +45,12 @@ const NOUNS = {
     notFound: 'InvalidSubnetID.NotFound',
     what: 'subnet ID',
   },
+  launchTemplate: {
+    prefix: 'lt',
+    malformed: 'InvalidLaunchTemplateId.Malformed',
+    notFound: 'InvalidLaunchTemplateId.NotFound',
+    what: 'launch template ID',
+  },
   securityGroup: {
     prefix: 'sg',
     malformed: 'InvalidGroupId.Malformed',

@@ -6,6 +6,7 @@ import type {
   ImageState,
   InstanceStateName,
   LaunchPermission,
+  ResponseLaunchTemplateData,
   SnapshotState,
   VolumeAttachmentState,
   VolumeState,
@@ -203,6 +204,23 @@ export interface KeyPairRecord {
   tags: Tags;
 }
 
+export interface LaunchTemplateVersionRecord {
+  number: number;
+  description?: string;
+  created: number;
+  data: ResponseLaunchTemplateData;
+}
+
+export interface LaunchTemplateRecord {
+  id: string;
+  name: string;
+  created: number;
+  defaultVersion: number;
+  /** By number, rising. */
+  versions: LaunchTemplateVersionRecord[];
+  tags: Tags;
+}
+
 export interface NetworkRecord {
   vpcId: string;
   cidr: string;
@@ -231,6 +249,7 @@ export interface PersistedState {
   keyPairs: KeyPairRecord[];
   network: NetworkRecord;
   account?: AccountRecord;
+  launchTemplates?: LaunchTemplateRecord[];
   tokens: TokenTable;
 }
 

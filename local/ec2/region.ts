@@ -12,6 +12,7 @@ import type {
   ImageRecord,
   InstanceRecord,
   KeyPairRecord,
+  LaunchTemplateRecord,
   NetworkRecord,
   PersistedState,
   SecurityGroupRecord,
@@ -31,6 +32,8 @@ export interface Delays {
   imagePending: number;
   /** Copying one snapshot, from another region or the same. */
   snapshotCopying: number;
+  /** Until an image that a parameter names has been looked up. */
+  parameterValidation: number;
   /** DescribeImages, LastLaunchedTime: "there is a 24-hour delay before that usage is reported". */
   lastLaunchedReported: number;
   /** "Terminated instances remain visible after termination (for approximately one hour)", TerminateInstances. */
@@ -47,6 +50,7 @@ export const DEFAULT_DELAYS: Delays = {
   snapshotPending: 30,
   imagePending: 20,
   snapshotCopying: 50,
+  parameterValidation: 20,
   lastLaunchedReported: 24 * 3600 * 1000,
   terminatedVisible: 3600 * 1000,
 };
@@ -88,6 +92,7 @@ export class Region {
   readonly images = new Map<string, ImageRecord>();
   readonly securityGroups = new Map<string, SecurityGroupRecord>();
   readonly keyPairs = new Map<string, KeyPairRecord>();
+  readonly launchTemplates = new Map<string, LaunchTemplateRecord>();
   network: NetworkRecord;
   readonly account: AccountRecord;
   tokens: TokenTable = {};
@@ -128,6 +133,7 @@ export class Region {
       for (const one of saved.images) this.images.set(one.id, one);
       for (const one of saved.securityGroups) this.securityGroups.set(one.id, one);
       for (const one of saved.keyPairs) this.keyPairs.set(one.id, one);
+      for (const one of saved.launchTemplates ?? []) this.launchTemplates.set(one.id, one);
       this.tokens = saved.tokens;
     } else {
       const id = newId('sg');
@@ -191,6 +197,7 @@ export class Region {
       keyPairs: [...this.keyPairs.values()],
       network: this.network,
       account: this.account,
+      launchTemplates: [...this.launchTemplates.values()],
       tokens: this.tokens,
     };
   }

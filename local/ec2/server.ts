@@ -9,9 +9,11 @@ import { describeImageActions } from './describe-images.ts';
 import { encryptionActions } from './encryption.ts';
 import { imageLifetimeActions } from './image-lifetime.ts';
 import { imagePermissionActions } from './image-permissions.ts';
+import { type ImageParameters, imageReferenceActions } from './image-references.ts';
 import { imageActions } from './images.ts';
 import { instanceTypeActions } from './instance-types.ts';
 import { instanceActions } from './instances.ts';
+import { launchTemplateActions } from './launch-templates.ts';
 import { networkActions } from './network.ts';
 import type { Region } from './region.ts';
 import { snapshotPermissionActions } from './snapshot-permissions.ts';
@@ -30,7 +32,7 @@ export class Ec2Server {
   readonly #region: Region;
   readonly #throttle: Throttle | undefined;
 
-  constructor(parts: { region: Region; throttle: Throttle | undefined }) {
+  constructor(parts: { region: Region; parameters: ImageParameters; throttle: Throttle | undefined }) {
     this.#region = parts.region;
     this.#throttle = parts.throttle;
     const { region } = parts;
@@ -45,6 +47,8 @@ export class Ec2Server {
       ...imagePermissionActions(region),
       ...imageLifetimeActions(region),
       ...copyActions(region),
+      ...launchTemplateActions(region),
+      ...imageReferenceActions(region, parts.parameters),
       ...networkActions(region),
       ...instanceTypeActions(region),
       ...tagActions(region),

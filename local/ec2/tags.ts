@@ -82,6 +82,7 @@ function resources(region: Region): { id: string; type: ResourceType; tags: Tags
     ...of('image', region.images.values()),
     ...of('security-group', region.securityGroups.values()),
     ...of('key-pair', region.keyPairs.values()),
+    ...of('launch-template', region.launchTemplates.values()),
     { id: network.vpcId, type: 'vpc' as const, tags: network.vpcTags },
     ...network.subnets.map(({ id }) => {
       network.subnetTags[id] ??= {};
@@ -100,6 +101,7 @@ function tagsOf(region: Region, id: string): Tags {
     snap: 'snapshot',
     ami: 'image',
     sg: 'securityGroup',
+    lt: 'launchTemplate',
     vpc: 'vpc',
     subnet: 'subnet',
   } as const;

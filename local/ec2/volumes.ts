@@ -188,11 +188,12 @@ export function volumeActions(region: Region): Action[] {
           files.push(file);
           return volume.id;
         });
+        const answer = describe(need('volume', region.volumes, id));
         await Promise.all(files).catch((error: unknown) => {
           // That one is told of later: the volume vanishes.
           if (!(error instanceof InaccessibleKey)) throw error;
         });
-        return describe(need('volume', region.volumes, id));
+        return answer;
       },
     ),
 

@@ -1,76 +1,70 @@
 import type {
+  AddTagsToResourceCommandInput,
   DeleteParameterCommandInput,
+  DeleteParametersCommandInput,
+  DescribeParametersCommandInput,
   GetParameterCommandInput,
+  GetParameterHistoryCommandInput,
   GetParametersByPathCommandInput,
   GetParametersCommandInput,
+  LabelParameterVersionCommandInput,
+  ListTagsForResourceCommandInput,
   Parameter,
   PutParameterCommandInput,
 } from '@aws-sdk/client-ssm';
-import type { Clock } from '../clock.ts';
+import type { ImageParameters } from '../ec2/image-references.ts';
+import type { Region } from '../ec2/region.ts';
+import { checkTags, tagList } from '../ec2/tag-sets.ts';
 import type { AwsJsonService } from '../front/aws-json.ts';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { JsonFile } from '../state-directory.ts';
+import { describeParameters } from './describe-parameters.ts';
+import { pageOf } from './pages.ts';
+import { IMAGE, notFound, type ParameterRecord, ParameterStore } from './store.ts';
 
-interface ParameterRecord {
-  name: string;
-  type: 'String' | 'StringList';
-  value: string;
-  version: number;
-  dataType: string;
-  /** Epoch milliseconds. */
-  modified: number;
-  description?: string;
-}
-
-/** PutParameter, Value: "Standard parameters have a value limit of 4 KB". */
-const VALUE_BYTES = 4096;
-/** PutParameter, Name: fully qualified name up to 1,011 characters of these. */
-const NAME = /^[A-Za-z0-9_.\-/]{1,1011}$/;
+/** GetParameters and DeleteParameters, Names: 1 to 10 items. */
+const MOST_NAMES = 10;
+/** LabelParameterVersion: letters, digits, `.`, `-` and `_`, and no digit in front; ten labels a version. */
+const LABEL = /^(?!aws|ssm)[A-Za-z_.-][A-Za-z0-9_.-]{0,99}$/i;
+const MOST_LABELS = 10;
 
 /** Parameter Store: the calls a factory makes. `publicParameters` are AWS's, read-only. */
-export class Parameters implements AwsJsonService {
-  readonly #own = new Map<string, ParameterRecord>();
+export class Parameters implements AwsJsonService, ImageParameters {
+  readonly #store: ParameterStore;
   readonly #public: ReadonlyMap<string, string>;
-  readonly #clock: Clock;
-  readonly #region: string;
-  readonly #accountId: string;
-  readonly #file: JsonFile<ParameterRecord[]>;
 
-  constructor(parts: {
-    path: string;
-    saved: ParameterRecord[] | undefined;
-    publicParameters: ReadonlyMap<string, string>;
-    clock: Clock;
-    region: string;
-    accountId: string;
-  }) {
-    this.#public = parts.publicParameters;
-    this.#clock = parts.clock;
-    this.#region = parts.region;
-    this.#accountId = parts.accountId;
-    this.#file = new JsonFile(parts.path, () => [...this.#own.values()]);
-    for (const one of parts.saved ?? []) this.#own.set(one.name, one);
+  constructor(store: ParameterStore, publicParameters: ReadonlyMap<string, string>) {
+    this.#store = store;
+    this.#public = publicParameters;
   }
 
-  static async open(parts: Omit<ConstructorParameters<typeof Parameters>[0], 'saved'>): Promise<Parameters> {
-    return new Parameters({ ...parts, saved: await JsonFile.read<ParameterRecord[]>(parts.path) });
+  static async open(parts: {
+    path: string;
+    publicParameters: ReadonlyMap<string, string>;
+    region: Region;
+  }): Promise<Parameters> {
+    const saved = await JsonFile.read<ParameterRecord[]>(parts.path);
+    return new Parameters(new ParameterStore(parts.region, parts.path, saved), parts.publicParameters);
+  }
+
+  /** What DescribeImageReferences sees of the Parameter Store. */
+  *imageParameters(): Iterable<{ arn: string; imageId: string }> {
+    for (const { name, dataType, value } of this.#store.records) {
+      if (dataType === IMAGE) yield { arn: this.#store.arn(name), imageId: value };
+    }
   }
 
   async handle(operation: string, body: unknown): Promise<unknown> {
+    const read = <T>(...names: string[]) => members<T>(operation, body, names);
     switch (operation) {
       case 'GetParameter': {
-        const input = members<GetParameterCommandInput>(operation, body, ['Name', 'WithDecryption']);
-        const found = this.#find(input.Name ?? '');
-        if (!found) throw notFound(input.Name);
+        const { Name } = read<GetParameterCommandInput>('Name', 'WithDecryption');
+        const found = this.#find(Name ?? '');
+        if (!found) throw notFound(Name);
         return { Parameter: found };
       }
       case 'GetParameters': {
-        const input = members<GetParametersCommandInput>(operation, body, ['Names', 'WithDecryption']);
-        const names = input.Names ?? [];
-        // GetParameters, Names: 1 to 10 items.
-        if (names.length < 1 || names.length > 10) {
-          throw new ServiceError('ValidationException', 'Names must have 1 to 10 items');
-        }
+        const names = checkNames(read<GetParametersCommandInput>('Names', 'WithDecryption').Names);
         const found = names.map((name) => ({ name, parameter: this.#find(name) }));
         return {
           Parameters: found.flatMap(({ parameter }) => parameter ?? []),
@@ -78,56 +72,97 @@ export class Parameters implements AwsJsonService {
         };
       }
       case 'GetParametersByPath':
-        return this.#byPath(
-          members<GetParametersByPathCommandInput>(operation, body, [
-            'MaxResults',
-            'NextToken',
-            'Path',
-            'Recursive',
-            'WithDecryption',
-          ]),
+        return this.#byPath(read('MaxResults', 'NextToken', 'Path', 'Recursive', 'WithDecryption'));
+      case 'GetParameterHistory':
+        return this.#history(read('MaxResults', 'Name', 'NextToken', 'WithDecryption'));
+      case 'DescribeParameters':
+        return describeParameters(
+          this.#store,
+          read<DescribeParametersCommandInput>('MaxResults', 'NextToken', 'ParameterFilters'),
         );
       case 'PutParameter':
-        return this.#put(
-          members<PutParameterCommandInput>(operation, body, [
+        return this.#store.put(
+          read<PutParameterCommandInput>(
             'DataType',
             'Description',
             'Name',
             'Overwrite',
+            'Tags',
+            'Tier',
             'Type',
             'Value',
-          ]),
+          ),
         );
       case 'DeleteParameter': {
-        const input = members<DeleteParameterCommandInput>(operation, body, ['Name']);
-        if (!this.#own.delete(input.Name ?? '')) throw notFound(input.Name);
-        await this.#file.save();
+        const { Name } = read<DeleteParameterCommandInput>('Name');
+        if (!(await this.#store.delete(Name ?? ''))) throw notFound(Name);
         return {};
+      }
+      case 'DeleteParameters': {
+        const names = checkNames(read<DeleteParametersCommandInput>('Names').Names);
+        const deleted = await Promise.all(names.map((name) => this.#store.delete(name)));
+        return {
+          DeletedParameters: names.filter((_, index) => deleted[index]),
+          InvalidParameters: names.filter((_, index) => !deleted[index]),
+        };
+      }
+      case 'LabelParameterVersion':
+        return this.#label(read('Labels', 'Name', 'ParameterVersion'));
+      case 'AddTagsToResource': {
+        const input = read<AddTagsToResourceCommandInput>('ResourceId', 'ResourceType', 'Tags');
+        const record = this.#tagged(input);
+        checkTags(input.Tags ?? []);
+        for (const { Key = '', Value = '' } of input.Tags ?? []) {
+          record.tags = { ...record.tags, [Key]: Value };
+        }
+        await this.#store.save();
+        return {};
+      }
+      case 'ListTagsForResource': {
+        const input = read<ListTagsForResourceCommandInput>('ResourceId', 'ResourceType');
+        return { TagList: tagList(this.#tagged(input).tags ?? {}) };
       }
       default:
         throw unsupported(`the SSM operation ${operation}`);
     }
   }
 
-  #find(name: string): Parameter | undefined {
-    const own = this.#own.get(name);
-    if (own) {
+  /** `name`, `name:version` or `name:label` ("Working with parameter versions"). */
+  #find(selected: string): Parameter | undefined {
+    const [name = '', selector] = selected.split(':');
+    const record = this.#store.get(name);
+    if (record) {
+      const { older = [], labels = {} } = record;
+      const wanted =
+        selector === undefined
+          ? record.version
+          : /^\d+$/.test(selector)
+            ? Number(selector)
+            : labels[selector];
+      const version = [record, ...older].find((one) => one.version === wanted);
+      if (!version) {
+        throw new ServiceError(
+          'ParameterVersionNotFound',
+          `Systems Manager could not find version ${selector} of ${name}. Verify the version and try again.`,
+        );
+      }
       return {
-        ARN: `arn:aws:ssm:${this.#region}:${this.#accountId}:parameter/${own.name.replace(/^\//, '')}`,
-        DataType: own.dataType,
-        LastModifiedDate: new Date(own.modified),
-        Name: own.name,
-        Type: own.type,
-        Value: own.value,
-        Version: own.version,
+        ARN: this.#store.arn(name),
+        DataType: version.dataType,
+        LastModifiedDate: new Date(version.modified),
+        Name: name,
+        ...(selector === undefined ? {} : { Selector: `:${selector}` }),
+        Type: version.type,
+        Value: version.value,
+        Version: version.version,
       };
     }
     const value = this.#public.get(name);
     return value === undefined
       ? undefined
       : {
-          ARN: `arn:aws:ssm:${this.#region}::parameter${name}`,
-          DataType: 'aws:ec2:image',
+          ARN: `arn:aws:ssm:${this.#store.region.settings.region}::parameter${name}`,
+          DataType: IMAGE,
           Name: name,
           Type: 'String',
           Value: value,
@@ -140,78 +175,72 @@ export class Parameters implements AwsJsonService {
     if (!path.startsWith('/')) {
       throw new ServiceError('ValidationException', `The parameter path ${path} must start with /`);
     }
-    // GetParametersByPath, MaxResults: 1 to 10, 10 by default.
-    const size = input.MaxResults ?? 10;
-    if (size < 1 || size > 10) throw new ServiceError('ValidationException', 'MaxResults must be 1 to 10');
     const prefix = path.endsWith('/') ? path : `${path}/`;
-    const names = [...this.#public.keys(), ...this.#own.keys()]
+    const names = [...this.#public.keys(), ...this.#store.records.map(({ name }) => name)]
       .filter((name) => name.startsWith(prefix))
       .filter((name) => input.Recursive === true || !name.slice(prefix.length).includes('/'))
       .sort();
-    const start = input.NextToken === undefined ? 0 : Number(input.NextToken);
-    if (!Number.isInteger(start))
-      throw new ServiceError('InvalidNextToken', 'The specified token is not valid.');
-    const end = start + size;
+    // GetParametersByPath, MaxResults: 1 to 10, 10 by default.
+    const { items, ...more } = pageOf(names, input, 10);
+    return { Parameters: items.map((name) => this.#find(name)), ...more };
+  }
+
+  #history(input: GetParameterHistoryCommandInput) {
+    const { name, older = [], labels = {}, ...latest } = this.#store.need(input.Name);
+    // GetParameterHistory, MaxResults: 1 to 50.
+    const { items, ...more } = pageOf([...older, latest], input, 50);
     return {
-      Parameters: names.slice(start, end).map((name) => this.#find(name)),
-      ...(end < names.length ? { NextToken: String(end) } : {}),
+      Parameters: items.map((one) => ({
+        DataType: one.dataType,
+        ...(one.description === undefined ? {} : { Description: one.description }),
+        Labels: Object.keys(labels).filter((label) => labels[label] === one.version),
+        LastModifiedDate: new Date(one.modified),
+        Name: name,
+        Policies: [],
+        Tier: 'Standard',
+        Type: one.type,
+        Value: one.value,
+        Version: one.version,
+      })),
+      ...more,
     };
   }
 
-  async #put(input: PutParameterCommandInput) {
-    const { Name: name = '', Value: value = '' } = input;
-    if (!NAME.test(name) || (name.includes('/') && !name.startsWith('/'))) {
-      throw new ServiceError('ValidationException', `Parameter name ${name} is not valid.`);
+  async #label(input: LabelParameterVersionCommandInput) {
+    const record = this.#store.need(input.Name);
+    const version = input.ParameterVersion ?? record.version;
+    if (![record, ...(record.older ?? [])].some((one) => one.version === version)) {
+      throw new ServiceError('ParameterVersionNotFound', `There is no version ${version} of ${record.name}.`);
     }
-    if (/^\/?(aws|ssm)/i.test(name)) {
-      throw new ServiceError('AccessDeniedException', `No access to reserved parameter name: ${name}.`);
-    }
-    if (value === '')
-      throw new ServiceError('ValidationException', 'Value must have length greater than or equal to 1');
-    if (Buffer.byteLength(value) > VALUE_BYTES) {
+    const labels = input.Labels ?? [];
+    // "If a label doesn't meet the requirements, then the label isn't associated": the others are.
+    const good = labels.filter((label) => LABEL.test(label));
+    const moved = { ...record.labels, ...Object.fromEntries(good.map((label) => [label, version])) };
+    if (Object.values(moved).filter((one) => one === version).length > MOST_LABELS) {
       throw new ServiceError(
-        'ValidationException',
-        `Standard tier parameters support a maximum parameter value of ${VALUE_BYTES} characters.`,
+        'ParameterVersionLabelLimitExceeded',
+        `A version has ${MOST_LABELS} labels at most.`,
       );
     }
-    const known = this.#own.get(name);
-    if (known && input.Overwrite !== true) {
-      throw new ServiceError(
-        'ParameterAlreadyExists',
-        'The parameter already exists. To overwrite this value, set the overwrite option in the request to true.',
-      );
-    }
-    const type = input.Type ?? known?.type;
-    if (type === undefined)
-      throw new ServiceError(
-        'ValidationException',
-        'A parameter type is required when you create a parameter.',
-      );
-    if (type === 'SecureString') throw unsupported('SecureString parameters');
-    const dataType = input.DataType ?? 'text';
-    if (dataType === 'aws:ec2:image' && !/^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(value)) {
-      throw new ServiceError(
-        'ValidationException',
-        `Parameter value ${value} is not a valid AMI id for data type aws:ec2:image`,
-      );
-    }
-    const record: ParameterRecord = {
-      name,
-      type,
-      value,
-      version: (known?.version ?? 0) + 1,
-      dataType,
-      modified: this.#clock.now(),
-      ...(input.Description === undefined ? {} : { description: input.Description }),
-    };
-    this.#own.set(name, record);
-    await this.#file.save();
-    return { Version: record.version, Tier: 'Standard' };
+    record.labels = moved;
+    await this.#store.save();
+    return { InvalidLabels: labels.filter((label) => !good.includes(label)), ParameterVersion: version };
+  }
+
+  #tagged(input: { ResourceId?: string | undefined; ResourceType?: string | undefined }): ParameterRecord {
+    if (input.ResourceType !== 'Parameter') throw unsupported(`tags of SSM's ${String(input.ResourceType)}`);
+    const found = this.#store.get(input.ResourceId ?? '');
+    if (!found) throw new ServiceError('InvalidResourceId', `The resource ${input.ResourceId} is not valid.`);
+    return found;
   }
 }
 
-const notFound = (name: string | undefined) =>
-  new ServiceError('ParameterNotFound', `Parameter ${name} not found.`);
+function checkNames(names: readonly string[] = []): readonly string[] {
+  if (names.length < 1 || names.length > MOST_NAMES) {
+    throw new ServiceError('ValidationException', `Names must have 1 to ${MOST_NAMES} items`);
+  }
+  return names;
+}
 
 /** The body as its type, once every member of it is known to be read. */
 function members<T>(operation: string, body: unknown, reads: readonly string[]): T {

@@ -1,7 +1,13 @@
 import {
+  AddTagsToResourceCommand,
   DeleteParameterCommand,
+  DeleteParametersCommand,
+  DescribeParametersCommand,
   GetParameterCommand,
+  GetParameterHistoryCommand,
   GetParametersCommand,
+  LabelParameterVersionCommand,
+  ListTagsForResourceCommand,
   PutParameterCommand,
   type PutParameterCommandInput,
   paginateGetParametersByPath,
@@ -55,6 +61,76 @@ test.each([
   ['a tier', { Name: '/tier', Tier: 'Advanced' as const }, 'UnsupportedByLocalCloud'],
 ])('%s is refused', async (_what, change, name) => {
   await expect(put(change)).rejects.toMatchObject({ name });
+});
+
+// "Working with parameter versions" and "Working with parameter labels".
+test('earlier versions are there by number and by label', async () => {
+  const name = '/factory/versions';
+  await put({ Name: name, Value: 'one', Description: 'first' });
+  await put({ Name: name, Value: 'two', Overwrite: true });
+  await ssm.send(
+    new LabelParameterVersionCommand({ Name: name, ParameterVersion: 1, Labels: ['old', '1st'] }),
+  );
+  const value = async (Name: string) => (await ssm.send(new GetParameterCommand({ Name }))).Parameter;
+  expect(await value(name)).toMatchObject({ Value: 'two', Version: 2 });
+  expect(await value(`${name}:1`)).toMatchObject({ Value: 'one', Version: 1, Selector: ':1' });
+  expect(await value(`${name}:old`)).toMatchObject({ Value: 'one', Selector: ':old' });
+  await expect(value(`${name}:3`)).rejects.toMatchObject({ name: 'ParameterVersionNotFound' });
+  const { Parameters } = await ssm.send(new GetParameterHistoryCommand({ Name: name }));
+  expect(Parameters).toMatchObject([
+    { Version: 1, Value: 'one', Labels: ['old'], Description: 'first' },
+    { Version: 2, Value: 'two', Labels: [] },
+  ]);
+});
+
+test('are described by name, path, data type and tag', async () => {
+  await put({ Name: '/tree/a', Tags: [{ Key: 'owner', Value: 'factory' }] });
+  await put({ Name: '/tree/b/c' });
+  await expect(
+    put({ Name: '/tree/a', Overwrite: true, Tags: [{ Key: 'owner', Value: 'other' }] }),
+  ).rejects.toMatchObject({ name: 'ValidationException' });
+  const resource = { ResourceType: 'Parameter' as const, ResourceId: '/tree/a' };
+  await ssm.send(new AddTagsToResourceCommand({ ...resource, Tags: [{ Key: 'more', Value: '' }] }));
+  expect((await ssm.send(new ListTagsForResourceCommand(resource))).TagList).toEqual([
+    { Key: 'owner', Value: 'factory' },
+    { Key: 'more', Value: '' },
+  ]);
+  const found = async (Key: string, Option: string | undefined, ...Values: string[]) =>
+    (
+      await ssm.send(new DescribeParametersCommand({ ParameterFilters: [{ Key, Option, Values }] }))
+    ).Parameters?.map(({ Name }) => Name);
+  expect(await found('Path', 'OneLevel', '/tree')).toEqual(['/tree/a']);
+  expect(await found('Path', 'Recursive', '/tree')).toEqual(['/tree/a', '/tree/b/c']);
+  expect(await found('Name', 'BeginsWith', '/tree/b')).toEqual(['/tree/b/c']);
+  expect(await found('Name', undefined, '/tree/a')).toEqual(['/tree/a']);
+  expect(await found('tag:owner', undefined, 'factory')).toEqual(['/tree/a']);
+  expect(await found('DataType', 'Equals', 'aws:ec2:image')).toEqual([]);
+  const deleted = await ssm.send(
+    new DeleteParametersCommand({ Names: ['/tree/a', '/tree/none', '/tree/b/c'] }),
+  );
+  expect(deleted).toMatchObject({
+    DeletedParameters: ['/tree/a', '/tree/b/c'],
+    InvalidParameters: ['/tree/none'],
+  });
+});
+
+// "Native parameter support for Amazon Machine Image IDs": the image is validated after the answer.
+test('a parameter for an image is there when the image has been looked up, and never for one that is none', async () => {
+  const { Parameter } = await ssm.send(
+    new GetParameterCommand({ Name: '/aws/service/freebsd/arm64/small/ufs/15.1/RELEASE' }),
+  );
+  const image = { Type: 'String', DataType: 'aws:ec2:image' } as const;
+  expect(await put({ Name: '/image', Value: 'ami-0123456789abcdef0', ...image })).toMatchObject({
+    Version: 1,
+  });
+  expect(await put({ Name: '/image', Value: Parameter?.Value, ...image })).toMatchObject({ Version: 2 });
+  const read = () =>
+    ssm.send(new GetParameterCommand({ Name: '/image' })).catch((error: Error) => error.name);
+  let seen = await read();
+  for (; seen === 'ParameterNotFound'; seen = await read());
+  expect(seen).toMatchObject({
+    Parameter: { Value: Parameter?.Value, Version: 2, DataType: 'aws:ec2:image' },
+  });
 });
 
 test('the worker images are found by path, ten at a time', async () => {

@@ -216,6 +216,18 @@ check("volume permission", read() == [{"UserId": "123456789012"}], read())
 ec2.reset_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
 check("no volume permission", read() == [])
 
+# --- who refers to it ---
+templates = dict(LaunchTemplateData={"ImageId": registered, "InstanceType": "m7g.large"}, ClientToken="judge-lt")
+template = ec2.create_launch_template(LaunchTemplateName="judge", TagSpecifications=tags("launch-template", "t"), **templates)["LaunchTemplate"]
+second = ec2.create_launch_template_version(LaunchTemplateName="judge", SourceVersion="1", LaunchTemplateData={"InstanceType": "m6g.large"})["LaunchTemplateVersion"]
+check("second version", second["VersionNumber"] == 2 and second["LaunchTemplateData"] == {"ImageId": registered, "InstanceType": "m6g.large"}, second)
+check("default version", ec2.modify_launch_template(LaunchTemplateName="judge", DefaultVersion="2")["LaunchTemplate"]["DefaultVersionNumber"] == 2)
+check("latest of all", [v["VersionNumber"] for v in ec2.describe_launch_template_versions(Versions=["$Latest"])["LaunchTemplateVersions"]] == [2])
+check("templates", ec2.describe_launch_templates(Filters=[{"Name": "tag:judge", "Values": ["boto3"]}])["LaunchTemplates"][0]["LaunchTemplateId"] == template["LaunchTemplateId"])
+references = list(ec2.get_paginator("describe_image_references").paginate(ImageIds=[registered], IncludeAllResourceTypes=True))[0]["ImageReferences"]
+check("references", [(r["ResourceType"], r["Arn"].endswith(template["LaunchTemplateId"])) for r in references] == [("ec2:LaunchTemplate", True)], references)
+ec2.delete_launch_template(LaunchTemplateName="judge")
+
 # --- copies to another region, encrypted there ---
 there = boto3.client("ec2", region_name="eu-central-1", config=config)
 there.meta.events.register("before-call.ec2.*", lambda model, **_: called.add(model.name))
