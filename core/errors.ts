@@ -216,6 +216,11 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The worker could not store the manifest or the SBOM.',
   },
+  ImageTooLarge: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The image has more data than the road without a volume takes.',
+  },
   WorkerInterrupted: { owner: 'worker', retryable: false, meaning: 'The worker was told to stop.' },
   WorkerFailed: {
     owner: 'worker',

@@ -5,7 +5,7 @@ import type { ResolvedBuild } from './resolve-build.ts';
 import { osVersion, packageAbi, type Repository } from './system-files/package-repositories.ts';
 
 /** Version of the job's language, and of the bytes that a worker makes of it: raise it when either changes. */
-export const JOB_VERSION = 2;
+export const JOB_VERSION = 3;
 
 /** What a job says beside the build itself. */
 export interface JobFrame {
@@ -15,7 +15,12 @@ export interface JobFrame {
   /** Seconds between the report and power-off, so that a poll of the live console sees the report. */
   readonly linger: number;
   /** Where the worker puts what it found out; presigned, so secrets. */
-  readonly upload: { readonly manifest: string; readonly sbom: string };
+  readonly upload: {
+    readonly manifest: string;
+    readonly sbom: string;
+    /** Where the disk goes when no volume holds it. */
+    readonly blocks?: { readonly pieces: readonly string[]; readonly index: string };
+  };
   /** The URL from which a source of the recipe is fetched; presigned for S3. */
   readonly urlOf: (source: Exclude<FileSource, { readonly content: string }>) => Promise<string>;
 }
@@ -108,6 +113,7 @@ export async function renderJob(resolved: ResolvedBuild, frame: JobFrame): Promi
     ...(recipe.filesystem === 'zfs' ? zfsLines() : []),
     ['upload.manifest', frame.upload.manifest],
     ['upload.sbom', frame.upload.sbom],
+    ...blockLines(frame.upload.blocks),
   ];
   const broken = lines.find(([, value]) => /[\n\r\0]/.test(String(value)));
   // Schemas keep line breaks out of every value above; a new field that lets one through must not reach the worker.
@@ -152,6 +158,11 @@ const userLines = (user: ResolvedBuild['recipe']['users'][number]): Line[] => [
   ['password', base64(user.password ?? '')],
   ['keys', base64(user.sshKeys.map((key) => `${key}\n`).join(''))],
 ];
+
+const blockLines = (blocks: JobFrame['upload']['blocks']): Line[] =>
+  blocks === undefined
+    ? []
+    : [...numbered('upload.blocks', blocks.pieces, (url) => [['', url]]), ['upload.index', blocks.index]];
 
 const zfsLines = (): Line[] => [
   ['zfs.pool', ZFS_POOL],

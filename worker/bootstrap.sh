@@ -142,7 +142,7 @@ tar -xzf "${directory}/payload.tar.gz" -C "${directory}/payload" 2>"${directory}
 
 run() {
 	status=0
-	sh "${directory}/payload/worker/main.sh" --job "${directory}/job" --volume "${volume}" --work "${directory}/work" --power-off || status=$?
+	sh "${directory}/payload/worker/main.sh" --job "${directory}/job" ${volume:+--volume "${volume}"} --work "${directory}/work" --power-off || status=$?
 	printf '%s\n' "${status}" >"${directory}/status"
 }
 

@@ -239,6 +239,16 @@ function source(key) {
 	return check_if_there(key, "source", "", "an http or https URL")
 }
 
+# The URLs for pieces of a disk that no volume holds, and for their index. EBS makes snapshots of whole GiB.
+function check_blocks(pieces, n) {
+	if (!has("upload.blocks.count") && !has("upload.index")) return
+	pieces = number_of("upload.blocks.count", 1, 1024)
+	for (n = 1; n <= pieces; n++)
+		if (source("upload.blocks." n) == "") problem("upload.blocks." n " is missing")
+	if (source("upload.index") == "") problem("upload.index is missing")
+	if (value["disk.size"] % 1073741824 != 0) problem("disk.size is no multiple of 1 GiB, as the disk of a snapshot is")
+}
+
 function check_mirrors_and_sets(origin, mirrors, sets, urls, n) {
 	sets = number_of("set.count", origin == "pkgbase" ? 0 : 1, 64)
 	for (n = 1; n <= sets; n++) {
@@ -435,7 +445,7 @@ END {
 	linger = check("linger", "number")
 	printf "%s\n%s\n", build, linger > (state "/job.first")
 
-	check("version", "one-of", "2", "2, the only version this worker knows")
+	check("version", "one-of", "3", "3, the only version this worker knows")
 	check("deadline", "number")
 	check("release", "name", 64)
 	architecture = check("architecture", "one-of", "amd64 arm64", "amd64 or arm64")
@@ -448,6 +458,7 @@ END {
 	check_if_there("timezone", "zone", "", "like Europe/Zurich")
 	source("upload.manifest")
 	source("upload.sbom")
+	check_blocks()
 	check_mirrors_and_sets(origin)
 	check_files()
 	check_edits()

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Fills the disk of an image: fetches a release, lays files over it, makes the file systems, writes and verifies.
 #
-# usage: main.sh --job FILE --volume VOLUME_ID --work DIRECTORY [--power-off]
+# usage: main.sh --job FILE [--volume VOLUME_ID] --work DIRECTORY [--power-off]
+#
+# Without a volume the job has URLs for the blocks of the disk (blocks.sh).
 #
 # The main process only supervises. Each phase runs in a child, so that the main process always sits in wait(1), which a
 # signal interrupts at once (sh runs a trap only after a foreground command has ended). What a phase learns for a later one
@@ -28,6 +30,7 @@ worker=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 . "${worker}/accounts.sh"
 . "${worker}/sbom.sh"
 . "${worker}/upload.sh"
+. "${worker}/blocks.sh"
 . "${worker}/phases/10-preflight.sh"
 . "${worker}/phases/20-fetch.sh"
 . "${worker}/phases/30-extract.sh"
@@ -231,9 +234,15 @@ _report() {
 		read -r _patch_level <"${state}/patch-level"
 		read -r _manifest <"${state}/manifest.sha256"
 		_packages=$(awk 'END { print NR }' "${state}/packages")
-		printf 'foundry-report: {"version":1,"build":%s,"ok":true,"seconds":%s,%s,"tree":{"entries":%s},"packages":%s,"patchLevel":%s,"manifestSha256":"%s","disk":{"bytes":%s,"written":%s,"sha256":"%s"}}\n' \
+		_blocks=
+		if [ -e "${state}/blocks.index" ]; then
+			_index=$(platform_sha256 <"${state}/blocks.index")
+			_blocks=$(awk -v index_sha256="${_index}" '{ count += $3; pieces = $1 } END {
+				printf ",\"blocks\":{\"pieces\":%d,\"count\":%d,\"indexSha256\":\"%s\"}", pieces, count, index_sha256 }' "${state}/blocks.runs")
+		fi
+		printf 'foundry-report: {"version":1,"build":%s,"ok":true,"seconds":%s,%s,"tree":{"entries":%s},"packages":%s,"patchLevel":%s,"manifestSha256":"%s","disk":{"bytes":%s,"written":%s,"sha256":"%s"}%s}\n' \
 			"$(json_string "${job_build}")" "${_seconds}" "$(_report_phases)" "${_entries}" "${_packages}" \
-			"$(json_string "${_patch_level}")" "${_manifest}" "${job_disk_size}" "${_written}" "${_sha256}"
+			"$(json_string "${_patch_level}")" "${_manifest}" "${job_disk_size}" "${_written}" "${_sha256}" "${_blocks}"
 	else
 		printf 'foundry-report: {"version":1,"build":%s,"ok":false,"phase":"%s","code":"%s","message":%s,"remedy":%s,"seconds":%s,%s}\n' \
 			"$(json_string "${job_build}")" "${phase:-preflight}" "${outcome}" "$(json_string "${outcome_message}")" \
@@ -305,7 +314,7 @@ _linger_until() {
 }
 
 _usage() {
-	fail UsageError "$1" 'usage: main.sh --job FILE --volume VOLUME_ID --work DIRECTORY [--power-off]'
+	fail UsageError "$1" 'usage: main.sh --job FILE [--volume VOLUME_ID] --work DIRECTORY [--power-off]'
 }
 
 trap _finish EXIT
@@ -353,12 +362,11 @@ while [ $# -gt 0 ]; do
 done
 _missing=
 [ -n "${job_file}" ] || _missing="${_missing} --job"
-[ -n "${volume}" ] || _missing="${_missing} --volume"
 [ -n "${work}" ] || _missing="${_missing} --work"
 [ -z "${_missing}" ] || _usage "missing:${_missing}"
 case ${volume} in
 vol-*[!0-9a-f]*) _usage "--volume ${volume} is not like vol-0123456789abcdef0" ;;
-vol-?*) ;;
+vol-?* | '') ;;
 *) _usage "--volume ${volume} is not like vol-0123456789abcdef0" ;;
 esac
 mkdir -p -- "${work}" 2>/dev/null || _usage "--work ${work} cannot be made"
@@ -371,6 +379,11 @@ tree=${work}/tree
 images=${work}/images
 
 job_load "${job_file}"
+if job_has upload.blocks.count; then
+	[ -z "${volume}" ] || fail UsageError '--volume is given, and the job has URLs for the blocks of the disk' 'give one of the two'
+else
+	[ -n "${volume}" ] || fail UsageError '--volume is missing, and the job has no URLs for the blocks of the disk' 'give one of the two'
+fi
 say "build=${job_build} platform=${platform} version=1"
 for _name in ${phases}; do
 	_run_phase "${_name}"

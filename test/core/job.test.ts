@@ -40,7 +40,7 @@ describe('a job', () => {
   test('has the lines of the contract', async () => {
     const lines = await job({});
     expect(Object.fromEntries(lines)).toMatchObject({
-      version: '2',
+      version: '3',
       build: 'demo-0123456789ab',
       deadline: '1795434426',
       linger: '60',

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { BLOCK, indexOf, Store } from './block-links.ts';
 import { type Call, freebsdJudge } from './freebsd-syntax.ts';
 import { alwaysCutAt, cutAt, inTurn, type Mirror, notFound, serve, startMirror } from './mirror.ts';
 import { gptboot, gptzfsboot } from './synthetic-release.ts';
@@ -208,6 +209,34 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         written: gptboot.length + 4 * MIB,
         sha256: hash.digest('hex'),
       });
+    });
+
+    it('sends the disk as blocks when there is no volume, with the same words, and gives the memory disk back', async () => {
+      const store = await new Store().open();
+      const freebsd = makeFreebsd();
+      const result = await runWorker({
+        shell,
+        path: freebsd.path,
+        environment: freebsd.environment,
+        diskSize: 0,
+        lines: job([mirror.url], store.lines(4)),
+        arguments: ['--job', 'job', '--work', 'work'],
+      });
+      store.close();
+      expect(result.report, result.console).toMatchObject({ ok: true, blocks: { pieces: 1 } });
+      const [piece] = indexOf(store.objects.get('index')?.toString() ?? '');
+      // The table, the boot code, two MiB of each image, the backup of the table.
+      expect(piece?.blocks).toEqual([0, 2, 4, 5, 64, 65, 72, 73, 132, 133, 2047]);
+      const sent = store.objects.get('piece-1') ?? Buffer.alloc(0);
+      expect(sent.subarray(BLOCK, BLOCK + gptboot.length).equals(gptboot)).toBe(true);
+      expect(sent.subarray(4 * BLOCK, 4 * BLOCK + 7).toString()).toBe('the end');
+      expect(existsSync(join(freebsd.devices, 'md0'))).toBe(false);
+      const judge = freebsdJudge(reference);
+      const wrong = freebsd.calls().flatMap((call) => {
+        const said = judge(call);
+        return said === undefined ? [] : [{ call: [call.name, ...call.words].join(' '), said }];
+      });
+      expect(wrong).toEqual([]);
     });
 
     it('gives the memory disk back', () => {

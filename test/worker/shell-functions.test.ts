@@ -139,7 +139,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
       );
       expect({ status, code }).toEqual({ status: 1, code: 'BadJob' });
       for (const part of [
-        'version is not 2',
+        'version is not 3',
         'deadline is not a valid number',
         'disk.id is missing',
         'set.1.sha256 is not 64 hex digits',

@@ -36,7 +36,7 @@ export function job(
   changes: Readonly<Record<string, string | number | undefined>> = {},
 ) {
   const lines: Record<string, string | number | undefined> = {
-    version: 2,
+    version: 3,
     build: 'demo-3f1c',
     deadline: Math.floor(Date.now() / 1000) + 600,
     linger: 0,

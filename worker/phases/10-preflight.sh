@@ -21,7 +21,11 @@ preflight_run() {
 		fail ToolMissing "missing on this machine: $(sort -u "${state}/tools.missing" | tr '\n' ' ')" \
 			'start the worker from an image that has these, or install them'
 	fi
-	_preflight_disk
+	if job_has upload.blocks.count; then
+		_preflight_file
+	else
+		_preflight_disk
+	fi
 }
 
 # need_tool(name, package): for a phase's _check. All that is missing is reported at once.
@@ -67,6 +71,14 @@ _preflight_disk() {
 	platform_acquire "${disk}" >"${state}/disk"
 }
 
+# No volume: the disk is a file, with nothing in it but what is not in the images anyway: table and boot code.
+_preflight_file() {
+	dd if=/dev/null of="${work}/disk.img" bs=1048576 seek=$((job_disk_size / 1048576)) count=0 2>"${state}/dd.stderr" ||
+		fail WriteFailed "a file of ${job_disk_size} bytes cannot be made: $(tail -n 1 "${state}/dd.stderr")" 'give the worker a file system that knows holes'
+	platform_acquire "${work}/disk.img" >"${state}/disk"
+}
+
 preflight_undo() {
 	platform_release
+	discard "${work}/disk.img"
 }

@@ -1,5 +1,6 @@
 # write: the partition table and boot code, then the parts of the images that hold data. A fresh volume reads as zeroes, and
-# so does a hole: only holes are skipped, never blocks that merely contain zeroes.
+# so does a hole: only holes are skipped, never blocks that merely contain zeroes. Without a volume the same parts are sent as blocks
+# (blocks.sh).
 #
 # ${state}/ranges has a line for each part written: `partition offset bytes file`, offset in MiB within partition and file.
 # ${state}/written: bytes, and the SHA-256 over all parts in that order, as the files have them.
@@ -29,6 +30,19 @@ write_run() {
 	# Hashed beside the copying: the cache serves the second reader, and dd stays a plain copy from file to disk.
 	(_write_source | platform_sha256 >"${state}/write.sha256") &
 	_write_hash=$!
+	if job_has upload.blocks.count; then
+		blocks_cut
+		blocks_send
+	else
+		_write_disk
+	fi
+	wait "${_write_hash}"
+	read -r _write_sha256 <"${state}/write.sha256"
+	printf '%s %s\n' "${_write_total}" "${_write_sha256}" >"${state}/written"
+	phase_bytes "${_write_total}"
+}
+
+_write_disk() {
 	_write_done=0
 	while read -r _write_index _write_offset _write_bytes _write_file; do
 		platform_partition_at "${_write_index}"
@@ -41,10 +55,6 @@ write_run() {
 		printf '%s\n' "${_write_done}" >"${state}/write.count"
 	done <"${state}/ranges"
 	platform_flush "${disk}" || write_failed 'the data could not be flushed'
-	wait "${_write_hash}"
-	read -r _write_sha256 <"${state}/write.sha256"
-	printf '%s %s\n' "${_write_total}" "${_write_sha256}" >"${state}/written"
-	phase_bytes "${_write_total}"
 }
 
 # The loader that BIOS starts lies in a partition of its own, without a file system. It is the target's, not the worker's.
