@@ -11,6 +11,7 @@ import { addSetting, type Settings } from '../cli/setting.ts';
 import { FactoryError } from '../core/errors.ts';
 import { executionName, imageRecordKey, tagKey } from '../core/names.ts';
 import { type Recipe, recipeDigest } from '../core/recipe.ts';
+import { roadWarnings } from '../core/windows-road.ts';
 import { showProgress } from './build-progress.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { MissingGrub } from './demo-release/boot-files.ts';
@@ -103,6 +104,7 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
   };
   const sfn = new SFNClient(client);
   const ec2 = new EC2Client(client);
+  for (const warning of roadWarnings(recipe)) console.error(`WARNING: ${warning}.\n`);
   const executionArn = await startBuild(sfn, stateMachineArn, recipe);
   const { execution } = await showProgress(followBuild(sfn, ec2, executionArn));
   const look = [

@@ -25,7 +25,8 @@ type Target = [type: ResourceType, id: string, context?: Question['context']];
 
 const ownTag = { 'aws:ResourceTag/ami-foundry:build': 'demo' };
 // biome-ignore lint/suspicious/noExplicitAny: the input of RunInstances.
-const isBootTest = (input: any): boolean => JSON.stringify(input.TagSpecifications).includes('"boot-test"');
+const isFor = (input: any, role: string): boolean =>
+  JSON.stringify(input.TagSpecifications).includes(`"${role}"`);
 
 /** EC2 has not chosen an id when it asks about a resource to be made. */
 const NEW = '*';
@@ -37,8 +38,12 @@ const NEW = '*';
 // biome-ignore lint/suspicious/noExplicitAny: inputs of two dozen operations.
 const targets: Record<string, (input: any) => Target[]> = {
   RunInstances: (input) => [
-    // A worker boots FreeBSD's image, a boot test the factory's.
-    ['image', input.ImageId, isBootTest(input) ? ownTag : undefined],
+    // A worker boots FreeBSD's image, a boot test the factory's, Windows is Amazon's.
+    [
+      'image',
+      input.ImageId,
+      isFor(input, 'boot-test') ? ownTag : isFor(input, 'windows') ? { 'ec2:Owner': 'amazon' } : undefined,
+    ],
     [
       'instance',
       NEW,
@@ -55,7 +60,22 @@ const targets: Record<string, (input: any) => Target[]> = {
   TerminateInstances: (input) => input.InstanceIds.map((id: string): Target => ['instance', id, ownTag]),
   GetConsoleScreenshot: (input) => [['instance', input.InstanceId, ownTag]],
   GetConsoleOutput: (input) => [['instance', input.InstanceId, ownTag]],
-  CreateVolume: () => [['volume', NEW]],
+  CreateVolume: (input) => [
+    ['volume', NEW],
+    ...(input.SnapshotId ? [['snapshot', input.SnapshotId, ownTag] satisfies Target] : []),
+  ],
+  StopInstances: (input) => input.InstanceIds.map((id: string): Target => ['instance', id, ownTag]),
+  // The disks of a block device mapping are asked about too.
+  ModifyInstanceAttribute: (input) => [
+    ['instance', input.InstanceId, ownTag],
+    ['volume', 'vol-0123456789abcdef0', ownTag],
+  ],
+  CreateImage: (input) => [
+    ['instance', input.InstanceId, ownTag],
+    ['image', NEW],
+    ['snapshot', NEW],
+  ],
+  ModifyImageAttribute: (input) => [['image', input.ImageId, ownTag]],
   AttachVolume: (input) => [
     ['instance', input.InstanceId, ownTag],
     ['volume', input.VolumeId, ownTag],

@@ -39,6 +39,7 @@ export interface Setting {
   readonly subnetId: string;
   readonly securityGroupId: string;
   readonly instanceType: string;
+  readonly windowsInstanceType: string;
   readonly parameter: string;
   readonly stateMachineArn: string;
   /** The key of a tag that an existing image gets; that of a boot test when absent. */
@@ -56,7 +57,7 @@ const snapshot = 'snap-0123456789abcdef0';
 const volume = 'vol-0123456789abcdef0';
 
 /** Arguments for each method of each adapter; a method without them is a type error. */
-const samples = ({ subnetId, securityGroupId, instanceType, parameter, tag }: Setting) =>
+const samples = ({ subnetId, securityGroupId, instanceType, windowsInstanceType, parameter, tag }: Setting) =>
   ({
     ec2Images: {
       register: [
@@ -73,6 +74,16 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter, tag }: Se
           tags: { ...buildTags('demo', 'image'), team: 'of the recipe' },
         },
       ],
+      createFromInstance: [
+        {
+          instanceId: instance,
+          name: 'demo',
+          description: 'demo',
+          tags: { ...buildTags('demo', 'image'), team: 'of the recipe' },
+          snapshotTags: { ...buildTags('demo', 'snapshot'), team: 'of the recipe' },
+        },
+      ],
+      requireImdsV2: [image],
       describe: [image],
       findByName: ['demo'],
       findByBuild: ['demo'],
@@ -103,6 +114,18 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter, tag }: Se
           tags: buildTags('demo', 'boot-test'),
         },
       ],
+      runWindows: [
+        {
+          clientToken: 'token',
+          imageId: image,
+          instanceType: windowsInstanceType,
+          subnetId,
+          securityGroupId,
+          tags: buildTags('demo', 'windows'),
+        },
+      ],
+      stop: [instance],
+      deleteOnTermination: [instance, '/dev/sda1'],
       describe: [instance],
       findByBuild: ['demo'],
       findOfAnyBuild: [],
@@ -119,7 +142,14 @@ const samples = ({ subnetId, securityGroupId, instanceType, parameter, tag }: Se
       delete: [snapshot],
     } satisfies Samples<Snapshots>,
     ec2Volumes: {
-      create: [{ clientToken: 'token', zone: 'eu-west-1a', sizeGiB: 10, tags: buildTags('demo', 'target') }],
+      create: [
+        {
+          clientToken: 'token',
+          zone: 'eu-west-1a',
+          sizeGiB: 10,
+          tags: buildTags('demo', 'target'),
+        },
+      ],
       describe: [volume],
       findByBuild: ['demo'],
       findOfAnyBuild: [],

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FunctionName } from '../../core/function-environment.ts';
 import { tagKey } from '../../core/names.ts';
-import { workerInstanceTypes } from '../../infra/functions.ts';
+import { windowsInstanceTypes, workerInstanceTypes } from '../../infra/functions.ts';
 import { allowed, type Question, questions } from './authorization.ts';
 import { type Call, callsOfFunction, type Setting } from './handler-calls.ts';
 import { functionNames, type Statement, type Synthesized, synthesize } from './synthesized.ts';
@@ -30,6 +30,7 @@ beforeAll(async () => {
     subnetId: Variables.SUBNET_IDS.split(',')[0],
     securityGroupId: Variables.SECURITY_GROUP_ID,
     instanceType: workerInstanceTypes.arm64[0],
+    windowsInstanceType: windowsInstanceTypes[0],
     parameter: stack
       .function('plan')
       .Properties.Environment.Variables.WORKER_IMAGE_PARAMETER.replaceAll('{architecture}', 'arm64'),
@@ -96,6 +97,10 @@ describe.each<FunctionName>([
   'wait-for-worker',
   'snapshot',
   'register',
+  'launch-windows',
+  'swap-root',
+  'create-image',
+  'wait-for-image',
   'launch-boot-test',
   'wait-for-boot',
   'clean-up',
@@ -115,35 +120,39 @@ describe.each<FunctionName>([
   });
 });
 
-describe.each<FunctionName>(['launch', 'snapshot', 'register', 'launch-boot-test'])(
-  'the %s function',
-  (name) => {
-    const creations = () => ec2CallsOf(name).filter(({ input }) => input.TagSpecifications);
+describe.each<FunctionName>([
+  'launch',
+  'snapshot',
+  'register',
+  'launch-windows',
+  'create-image',
+  'launch-boot-test',
+])('the %s function', (name) => {
+  const creations = () => ec2CallsOf(name).filter(({ input }) => input.TagSpecifications);
 
-    it('may not make anything without the factory’s tag', () => {
-      const untagged = creations().flatMap((call) => {
-        const made = call.input.TagSpecifications.map((each: { ResourceType: string }) => each.ResourceType);
-        return questions({ ...call, input: { ...call.input, TagSpecifications: [] } }).filter(
-          ({ resource }) => made.some((type: string) => resource.endsWith(`:${type}/*`)),
-        );
-      });
-      expect(untagged).not.toEqual([]);
-      expect(untagged.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+  it('may not make anything without the factory’s tag', () => {
+    const untagged = creations().flatMap((call) => {
+      const made = call.input.TagSpecifications.map((each: { ResourceType: string }) => each.ResourceType);
+      return questions({ ...call, input: { ...call.input, TagSpecifications: [] } }).filter(({ resource }) =>
+        made.some((type: string) => resource.endsWith(`:${type}/*`)),
+      );
     });
+    expect(untagged).not.toEqual([]);
+    expect(untagged.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+  });
 
-    it('may not tag what exists', () => {
-      const later = creations()
-        .flatMap(questions)
-        .filter(({ action }) => action === 'ec2:CreateTags')
-        .map(({ context: { 'ec2:CreateAction': _creation, ...context }, ...question }) => ({
-          ...question,
-          context,
-        }));
-      expect(later).not.toEqual([]);
-      expect(later.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
-    });
-  },
-);
+  it('may not tag what exists', () => {
+    const later = creations()
+      .flatMap(questions)
+      .filter(({ action }) => action === 'ec2:CreateTags')
+      .map(({ context: { 'ec2:CreateAction': _creation, ...context }, ...question }) => ({
+        ...question,
+        context,
+      }));
+    expect(later).not.toEqual([]);
+    expect(later.filter((question) => allowed(grantsOf(name), question))).toEqual([]);
+  });
+});
 
 it('the worker and the target carry no tags but the factory’s', () => {
   const strange = ec2CallsOf(LAUNCH)
@@ -165,6 +174,7 @@ it('the calls that change something were found at all', () => {
     .filter((operation) => !operation.startsWith('Describe'));
   expect([...new Set(changes)].sort()).toEqual([
     'AttachVolume',
+    'CreateImage',
     'CreateSnapshot',
     'CreateTags',
     'CreateVolume',
@@ -174,13 +184,16 @@ it('the calls that change something were found at all', () => {
     'DetachVolume',
     'GetConsoleOutput',
     'GetConsoleScreenshot',
+    'ModifyImageAttribute',
+    'ModifyInstanceAttribute',
     'RegisterImage',
     'RunInstances',
+    'StopInstances',
     'TerminateInstances',
   ]);
 });
 
-describe.each<FunctionName>([LAUNCH, 'launch-boot-test'])('a launch by %s', (name) => {
+describe.each<FunctionName>([LAUNCH, 'launch-windows', 'launch-boot-test'])('a launch by %s', (name) => {
   const launchable = (change: Record<string, unknown>): boolean => {
     const call = callsOf(name).find(({ operation }) => operation === 'RunInstances');
     if (call === undefined) throw new Error(`${name} does not call RunInstances`);
@@ -238,6 +251,18 @@ describe('an image', () => {
     expect(allowed(statements, question({ 'ec2:Owner': 'amazon' }))).toBe(false);
   });
 
+  it('that lends its place is Amazon’s', () => {
+    const question = (context: Question['context']): Question => ({
+      action: 'ec2:RunInstances',
+      resource: 'arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0',
+      context,
+    });
+    const statements = grantsOf('launch-windows');
+    expect(allowed(statements, question({ 'ec2:Owner': 'amazon' }))).toBe(true);
+    expect(allowed(statements, question({ 'ec2:Owner': 'aws-marketplace' }))).toBe(false);
+    expect(allowed(statements, question({ 'aws:ResourceTag/ami-foundry:build': 'demo' }))).toBe(false);
+  });
+
   it('to launch a worker from is pinned to an owner if the deployment names one', () => {
     const pinned = synthesize({ workerImageOwner: '123456789012' });
     const question = (owner: string): Question => ({
@@ -271,14 +296,16 @@ describe('SSM', () => {
       .filter(({ Action }) => Action.includes('ssm:GetParameter'))
       .flatMap(({ Resource }) => Resource);
 
-  it('is asked for the public parameters of both architectures, which belong to no account', () =>
+  it('is asked for the public parameters of workers and of Windows, which belong to no account', () =>
     expect(parameters({})).toEqual([
       'arn:aws:ssm:eu-west-1::parameter/aws/service/freebsd/amd64/small/ufs/15.1/RELEASE',
       'arn:aws:ssm:eu-west-1::parameter/aws/service/freebsd/arm64/small/ufs/15.1/RELEASE',
+      'arn:aws:ssm:eu-west-1::parameter/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
     ]));
   it('is asked for the deployment’s own parameter in its own account', () =>
     expect(parameters({ workerImageParameter: '/images/worker' })).toEqual([
       'arn:aws:ssm:eu-west-1:111122223333:parameter/images/worker',
+      'arn:aws:ssm:eu-west-1::parameter/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
     ]));
 });
 
@@ -321,6 +348,10 @@ it('objects are reached by the names that the steps give them', () => {
     ],
     snapshot: [],
     register: [],
+    'launch-windows': [],
+    'swap-root': [],
+    'create-image': [],
+    'wait-for-image': [],
     'launch-boot-test': [],
     'wait-for-boot': [
       's3:PutObject artifacts/builds/*/boot/*.log',
