@@ -167,6 +167,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           const { ebs } = await regions.of(scope.region);
           await ebs.answer(request, response, url);
         },
+        autoscaling: async (request, response, url, scope) => {
+          const { autoScaling } = await regions.of(scope.region);
+          await autoScaling.answer(request, response, url, scope.accessKey);
+        },
         kms: async (request, response, url, scope) => {
           const { keys } = await regions.of(scope.region);
           await json(keys)(request, response, url, scope);

@@ -1,5 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AutoScalingServer } from './autoscaling/server.ts';
 import type { Clock } from './clock.ts';
 import { BlockStore } from './ebs/block-store.ts';
 import { EbsServer } from './ebs/server.ts';
@@ -25,6 +26,7 @@ interface Services {
   ebs: EbsServer;
   parameters: Parameters;
   keys: Keys;
+  autoScaling: AutoScalingServer;
 }
 
 interface Parts {
@@ -132,7 +134,14 @@ export class Regions {
       blocks: new BlockStore(disks),
       throttle: this.#parts.throttle ? new EbsThrottle(clock) : undefined,
     });
-    return { region, ec2: new Ec2Server({ region, parameters, throttle }), ebs, parameters, keys };
+    return {
+      region,
+      ec2: new Ec2Server({ region, parameters, throttle }),
+      ebs,
+      parameters,
+      keys,
+      autoScaling: new AutoScalingServer(region),
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 /** What the EC2 server keeps: plain JSON, times in epoch milliseconds, sizes in GiB as EC2 has them. */
+import type { CreateAutoScalingGroupType, CreateLaunchConfigurationType } from '@aws-sdk/client-auto-scaling';
 import type {
   ArchitectureValues,
   BootModeValues,
@@ -221,6 +222,19 @@ export interface LaunchTemplateRecord {
   tags: Tags;
 }
 
+/** CreateAutoScalingGroup's input as it came, and what is added. */
+export type ScalingGroupRecord = Omit<CreateAutoScalingGroupType, 'Tags'> & {
+  AutoScalingGroupARN: string;
+  created: number;
+  tags: Tags;
+};
+
+/** CreateLaunchConfiguration's input as it came, and what is added. */
+export type LaunchConfigurationRecord = CreateLaunchConfigurationType & {
+  LaunchConfigurationARN: string;
+  created: number;
+};
+
 export interface NetworkRecord {
   vpcId: string;
   cidr: string;
@@ -250,6 +264,8 @@ export interface PersistedState {
   network: NetworkRecord;
   account?: AccountRecord;
   launchTemplates?: LaunchTemplateRecord[];
+  scalingGroups?: ScalingGroupRecord[];
+  launchConfigurations?: LaunchConfigurationRecord[];
   tokens: TokenTable;
 }
 
