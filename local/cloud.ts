@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
 import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
+import { findWorkerImage } from './ec2/worker-image.ts';
 import { Events } from './events.ts';
 import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
@@ -9,6 +10,7 @@ import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
 import { unsupported } from './front/service-error.ts';
 import { sts } from './front/sts.ts';
 import { InstanceHost } from './instance-host/host.ts';
+import { HOST_ADDRESS } from './instance-host/machine.ts';
 import { type StubBehaviour, StubHost } from './instance-host/stub.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
@@ -28,7 +30,10 @@ export interface CloudOptions {
   /** Regions that the account has enabled besides those that every account has. */
   optInRegions?: readonly string[];
   accountId?: string;
-  /** Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. */
+  /**
+   * Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. With a worker image 1:
+   * an emulated FreeBSD takes hours, and an execution has room for 25,000 events, nine for each look at it.
+   */
   timeScale?: number;
   /** Delays of EC2's state changes, milliseconds. */
   delays?: Partial<Delays>;
@@ -39,6 +44,8 @@ export interface CloudOptions {
   stub?: StubBehaviour;
   publicImageQuota?: number;
   createImageBilling?: RegionSettings['createImageBilling'];
+  /** A FreeBSD disk (qcow2 or raw, also with .xz) that workers boot in QEMU; without it they are processes of this machine. */
+  workerImage?: string | undefined;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -59,6 +66,8 @@ export interface Cloud {
   readonly faults: Faults;
   /** Names of the EC2 actions that are emulated. */
   readonly ec2Actions: readonly string[];
+  /** What workers are: this machine's processes, or machines that boot the worker image. */
+  readonly workers: 'processes' | 'machines';
   stop(): Promise<void>;
 }
 
@@ -66,6 +75,7 @@ export interface Cloud {
 const ACCOUNT_ID = '000000000000';
 const REGION = 'us-east-1';
 const TIME_SCALE = 0.02;
+const TIME_SCALE_OF_MACHINES = 1;
 /** Quota L-1216C47A is 5 in a new account and commonly raised; 64 lets a matrix of builds run. */
 const VCPU_QUOTA = 64;
 /** Quota L-0E3CBAB9 as a new account has it. */
@@ -77,7 +87,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     port = 0,
     region = REGION,
     accountId = ACCOUNT_ID,
-    timeScale = TIME_SCALE,
+    workerImage,
+    timeScale = workerImage === undefined ? TIME_SCALE : TIME_SCALE_OF_MACHINES,
     clock = systemClock,
     log = (line: string) => console.error(line),
   } = options;
@@ -116,6 +127,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         publicImageQuota: options.publicImageQuota ?? PUBLIC_IMAGE_QUOTA,
       },
       throttle: options.throttle !== false,
+      workerImage: workerImage === undefined ? undefined : await findWorkerImage(workerImage),
       clock,
       disks,
       host: instanceHost,
@@ -124,7 +136,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     const { ec2 } = await regions.start();
 
     let endpoint = '';
-    const lambda = new LambdaRuntime({ stateDirectory, clock, region, accountId, endpoint: () => endpoint });
+    const lambda = new LambdaRuntime({
+      stateDirectory,
+      clock,
+      region,
+      accountId,
+      endpoint: () => endpoint,
+      hostAddress: workerImage === undefined ? undefined : HOST_ADDRESS,
+    });
     const storage = new Storage({ stateDirectory, region });
     const states: States = createStates({
       stateDirectory,
@@ -216,6 +235,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       events,
       faults,
       ec2Actions: ec2.actionNames,
+      workers: workerImage === undefined ? 'processes' : 'machines',
       stop,
     };
   } catch (error) {

@@ -28,14 +28,17 @@ const REAPER_TIMEOUT_SECONDS = 300;
 /** infra/ uses the same. */
 const REAPER_EVERY_SECONDS = 15 * 60;
 
+/** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
+const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
+
 export interface DeploySettings {
-  /** Seconds a worker may take, launch to report; infra/ allows 2700. */
+  /** Seconds a worker may take, launch to report. */
   readonly workerSeconds?: number;
 }
 
 export async function deploy(
   cloud: Cloud,
-  { workerSeconds = 2700 }: DeploySettings = {},
+  { workerSeconds = WORKER_SECONDS[cloud.workers] }: DeploySettings = {},
 ): Promise<Deployment> {
   const client = {
     region: cloud.region,
@@ -54,7 +57,7 @@ export async function deploy(
       ARTIFACTS_BUCKET: artifactsBucket,
       WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
       // A process instance runs what this machine runs.
-      WORKER_PLATFORM: process.platform === 'freebsd' ? 'freebsd' : 'linux',
+      WORKER_PLATFORM: cloud.workers === 'machines' || process.platform === 'freebsd' ? 'freebsd' : 'linux',
       WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WORKER_SECONDS: String(workerSeconds),

@@ -12,6 +12,7 @@ import { Region, type RegionSettings } from './ec2/region.ts';
 import { seedImages } from './ec2/seed.ts';
 import { Ec2Server } from './ec2/server.ts';
 import { Throttle } from './ec2/throttle.ts';
+import type { WorkerImage } from './ec2/worker-image.ts';
 import { ServiceError, unsupported } from './front/service-error.ts';
 import type { InstanceHost } from './instance-host/host.ts';
 import { Keys } from './kms/keys.ts';
@@ -35,6 +36,8 @@ interface Parts {
   home: string;
   optedIn: readonly string[];
   settings: Omit<RegionSettings, 'region'>;
+  /** What workers of the home region boot; without it they are processes. */
+  workerImage: WorkerImage | undefined;
   throttle: boolean;
   clock: Clock;
   disks: Disks;
@@ -99,7 +102,7 @@ export class Regions {
   }
 
   async #make(name: string): Promise<Services> {
-    const { stateDirectory, home, settings, clock, disks, host, log } = this.#parts;
+    const { stateDirectory, home, settings, workerImage, clock, disks, host, log } = this.#parts;
     const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
     await mkdir(directory, { recursive: true });
     const keys = await Keys.open({
@@ -121,7 +124,7 @@ export class Regions {
       log,
     });
     await recover(region);
-    const publicParameters = seedImages(region);
+    const publicParameters = await seedImages(region, name === home ? workerImage : undefined);
     await region.save();
     const parameters = await Parameters.open({
       path: join(directory, 'ssm.json'),

@@ -66,6 +66,8 @@ export interface InstanceRecord {
   body: 'process' | 'machine';
   /** Billed as Windows, by the image that it was launched from. */
   windows?: boolean;
+  /** A machine that works: with a network, metadata, and disks that come and go. One that only tries an image has none of it. */
+  online?: true;
   /** First boot is over: user-data does not run again (ec2_configinit is a first-boot script). */
   booted: boolean;
   /** Process group of the body, so that a restart of the cloud finds an orphan: pid and start time (proc(5)). */
@@ -174,8 +176,9 @@ export interface ImageRecord {
   launchPermissions: LaunchPermission[];
   /** Its instances are billed as Windows. */
   windows?: boolean;
-  /** What its instances are (see InstanceRecord.body). */
+  /** What its instances are (see InstanceRecord.body and .online). */
   body: 'process' | 'machine';
+  online?: true;
   tags: Tags;
 }
 

@@ -66,6 +66,7 @@ export class LambdaRuntime {
   readonly #region: string;
   readonly #accountId: string;
   readonly #endpoint: () => string;
+  readonly #hostAddress: string | undefined;
   readonly #logDirectory: string;
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #threads = new Set<Thread>();
@@ -77,11 +78,14 @@ export class LambdaRuntime {
     region: string;
     accountId: string;
     endpoint: () => string;
+    /** Where machines find this host. S3's endpoint is there then: what functions sign, machines fetch. */
+    hostAddress?: string | undefined;
   }) {
     this.#clock = parts.clock;
     this.#region = parts.region;
     this.#accountId = parts.accountId;
     this.#endpoint = parts.endpoint;
+    this.#hostAddress = parts.hostAddress;
     this.#logDirectory = join(parts.stateDirectory, 'logs');
   }
 
@@ -244,7 +248,8 @@ export class LambdaRuntime {
 
   #start(target: DeployedFunction): Thread {
     const { settings } = target;
-    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler };
+    const hostAddress = this.#hostAddress;
+    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler, hostAddress };
     const logStreamName = `${new Date(this.#clock.now()).toISOString().slice(0, 10).replaceAll('-', '/')}/[$LATEST]${randomBytes(16).toString('hex')}`;
     const sessionToken = randomBytes(24).toString('base64url');
     const worker = new Worker(THREAD, {
@@ -258,6 +263,7 @@ export class LambdaRuntime {
         AWS_SECRET_ACCESS_KEY: 'local',
         AWS_SESSION_TOKEN: sessionToken,
         AWS_ENDPOINT_URL: this.#endpoint(),
+        ...(hostAddress && { AWS_ENDPOINT_URL_S3: this.#endpoint().replace('127.0.0.1', hostAddress) }),
         AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
         AWS_LAMBDA_FUNCTION_NAME: settings.name,
         AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
