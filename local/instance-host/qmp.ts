@@ -82,7 +82,7 @@ export class Monitor {
   #close(): void {
     this.#closed = true;
     for (const map of [this.#answers, this.#deletions]) {
-      for (const { reject } of map.values()) reject(new MonitorClosed());
+      for (const waiting of map.values()) waiting.reject(new MonitorClosed());
       map.clear();
     }
   }

@@ -1,6 +1,5 @@
 #!/bin/sh
 # What udhcpc(8) calls.
 [ "$1" = bound ] || exit 0
-ip addr add "${ip}/${mask}" dev "${interface}"
-ip route add default via "${router}"
-echo "guest: address ${ip}/${mask} of ${router}, names by ${dns}" >/dev/console
+ip addr add "${ip:?}/${mask:?}" dev "${interface:?}"
+ip route add default via "${router:?}"
