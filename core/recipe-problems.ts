@@ -97,10 +97,13 @@ function unwrapped(schema: unknown): SchemaParts | undefined {
   return inner === undefined ? parts : unwrapped(inner);
 }
 
-/** Whatever stands where a hash belongs may be a password. */
+/** Whatever stands where a hash belongs may be a password, and so may what a URL has before its host or in its query: problems are logged. */
 function preview(input: unknown, path: readonly PropertyKey[]): string {
   if (path.at(-1) === 'password') return 'not shown';
-  return shortened(JSON.stringify(input) ?? String(input));
+  const given = JSON.stringify(input) ?? String(input);
+  return shortened(
+    given.replaceAll(/(:\/\/)[^"\s]*@/g, '$1…@').replaceAll(/(:\/\/[^?"\s]*\?)[^"\s]*/g, '$1…'),
+  );
 }
 
 const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
