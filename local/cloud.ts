@@ -2,15 +2,15 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
 import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
-import { findWorkerImage } from './ec2/worker-image.ts';
 import { Events } from './events.ts';
 import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
 import { Front, LOCAL_CREDENTIALS, type Service } from './front/front.ts';
 import { unsupported } from './front/service-error.ts';
 import { sts } from './front/sts.ts';
+import { guard } from './iam/guard.ts';
+import { Iam, REFUSALS } from './iam/iam.ts';
 import { InstanceHost } from './instance-host/host.ts';
-import { HOST_ADDRESS } from './instance-host/machine.ts';
 import { type StubBehaviour, StubHost } from './instance-host/stub.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
@@ -30,10 +30,7 @@ export interface CloudOptions {
   /** Regions that the account has enabled besides those that every account has. */
   optInRegions?: readonly string[];
   accountId?: string;
-  /**
-   * Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. With a worker image 1:
-   * an emulated FreeBSD takes hours, and an execution has room for 25,000 events, nine for each look at it.
-   */
+  /** Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. */
   timeScale?: number;
   /** Delays of EC2's state changes, milliseconds. */
   delays?: Partial<Delays>;
@@ -44,8 +41,6 @@ export interface CloudOptions {
   stub?: StubBehaviour;
   publicImageQuota?: number;
   createImageBilling?: RegionSettings['createImageBilling'];
-  /** A FreeBSD disk (qcow2 or raw, also with .xz) that workers boot in QEMU; without it they are processes of this machine. */
-  workerImage?: string | undefined;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -64,10 +59,10 @@ export interface Cloud {
   readonly events: Events;
   /** Breaks calls on purpose and remembers all of them. */
   readonly faults: Faults;
+  /** Roles, their keys and policies, and what was asked about them. */
+  readonly iam: Iam;
   /** Names of the EC2 actions that are emulated. */
   readonly ec2Actions: readonly string[];
-  /** What workers are: this machine's processes, or machines that boot the worker image. */
-  readonly workers: 'processes' | 'machines';
   stop(): Promise<void>;
 }
 
@@ -75,7 +70,6 @@ export interface Cloud {
 const ACCOUNT_ID = '000000000000';
 const REGION = 'us-east-1';
 const TIME_SCALE = 0.02;
-const TIME_SCALE_OF_MACHINES = 1;
 /** Quota L-1216C47A is 5 in a new account and commonly raised; 64 lets a matrix of builds run. */
 const VCPU_QUOTA = 64;
 /** Quota L-0E3CBAB9 as a new account has it. */
@@ -87,8 +81,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     port = 0,
     region = REGION,
     accountId = ACCOUNT_ID,
-    workerImage,
-    timeScale = workerImage === undefined ? TIME_SCALE : TIME_SCALE_OF_MACHINES,
+    timeScale = TIME_SCALE,
     clock = systemClock,
     log = (line: string) => console.error(line),
   } = options;
@@ -127,7 +120,6 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         publicImageQuota: options.publicImageQuota ?? PUBLIC_IMAGE_QUOTA,
       },
       throttle: options.throttle !== false,
-      workerImage: workerImage === undefined ? undefined : await findWorkerImage(workerImage),
       clock,
       disks,
       host: instanceHost,
@@ -136,19 +128,25 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     const { ec2 } = await regions.start();
 
     let endpoint = '';
+    const iam = new Iam({ accountId, now: () => clock.now() });
     const lambda = new LambdaRuntime({
       stateDirectory,
       clock,
       region,
       accountId,
       endpoint: () => endpoint,
-      hostAddress: workerImage === undefined ? undefined : HOST_ADDRESS,
+      credentialsOf: (role) => iam.credentialsOf(role),
     });
     const storage = new Storage({ stateDirectory, region });
     const states: States = createStates({
       stateDirectory,
       clock,
-      invoke: (target, payload, signal) => lambda.invoke(target, payload, signal),
+      invoke: async (target, payload, signal, roleArn) => {
+        iam.authorize(roleArn.split('/').at(-1), REFUSALS.lambda, () => [
+          { action: 'lambda:InvokeFunction', resource: lambda.get(target).arn, context: {} },
+        ]);
+        return await lambda.invoke(target, payload, signal);
+      },
       region,
       accountId,
       timeScale,
@@ -186,10 +184,6 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           const { ebs } = await regions.of(scope.region);
           await ebs.answer(request, response, url);
         },
-        autoscaling: async (request, response, url, scope) => {
-          const { autoScaling } = await regions.of(scope.region);
-          await autoScaling.answer(request, response, url, scope.accessKey);
-        },
         kms: async (request, response, url, scope) => {
           const { keys } = await regions.of(scope.region);
           await json(keys)(request, response, url, scope);
@@ -206,9 +200,16 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           await json(parameters)(request, response, url, scope);
         },
         states: home(json(states)),
-        sts: sts(accountId),
+        sts: sts(accountId, (accessKey) => iam.arnOf(accessKey)),
       },
       faults,
+      keys: (accessKey) => iam.keys(accessKey),
+      authorize: guard({
+        iam,
+        accountId,
+        records: async (name) => (await regions.of(name)).region,
+        hasObject: (path) => storage.has(path),
+      }),
       clock,
       log,
     });
@@ -234,8 +235,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       states,
       events,
       faults,
+      iam,
       ec2Actions: ec2.actionNames,
-      workers: workerImage === undefined ? 'processes' : 'machines',
       stop,
     };
   } catch (error) {

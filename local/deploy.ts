@@ -9,6 +9,7 @@ import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
 import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
+import type { Statement } from './iam/policy.ts';
 
 /** What CDK does on AWS, done on the local cloud: the same bundles, the same state machine file, the same variables. */
 export interface Deployment {
@@ -28,17 +29,30 @@ const REAPER_TIMEOUT_SECONDS = 300;
 /** infra/ uses the same. */
 const REAPER_EVERY_SECONDS = 15 * 60;
 
-/** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
-const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
-
 export interface DeploySettings {
-  /** Seconds a worker may take, launch to report. */
+  /** Seconds a worker may take, launch to report; infra/ allows 2700. */
   readonly workerSeconds?: number;
+  /** The policy of each role, as infra/ grants it; without one a role may do everything. */
+  readonly policies?: (place: DeployedPlace) => Readonly<Record<string, readonly Statement[]>>;
 }
+
+/** Names and ids that policies speak of. */
+export interface DeployedPlace {
+  readonly region: string;
+  readonly accountId: string;
+  readonly artifactsBucket: string;
+  readonly payloadKey: string;
+  readonly subnetIds: readonly string[];
+  readonly securityGroupId: string;
+  readonly stateMachineName: string;
+}
+
+/** Functions and their roles have one name; the state machine's role has the state machine's. */
+export const functionNameOf = (name: FunctionName): string => `ami-foundry-${name}`;
 
 export async function deploy(
   cloud: Cloud,
-  { workerSeconds = WORKER_SECONDS[cloud.workers] }: DeploySettings = {},
+  { workerSeconds = 2700, policies }: DeploySettings = {},
 ): Promise<Deployment> {
   const client = {
     region: cloud.region,
@@ -49,6 +63,16 @@ export async function deploy(
   const payloadKey = `worker/${payloadSha256}.tar.gz`;
   await uploadPayload(new S3Client(client), payloadKey);
   const { subnetIds, securityGroupId } = await findNetwork(new EC2Client(client));
+  const granted = policies?.({
+    region: cloud.region,
+    accountId: cloud.accountId,
+    artifactsBucket,
+    payloadKey,
+    subnetIds,
+    securityGroupId,
+    stateMachineName,
+  });
+  for (const [role, statements] of Object.entries(granted ?? {})) cloud.iam.setPolicy(role, statements);
 
   const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
   const place = { SUBNET_IDS: subnetIds.join(','), SECURITY_GROUP_ID: securityGroupId };
@@ -57,14 +81,12 @@ export async function deploy(
       ARTIFACTS_BUCKET: artifactsBucket,
       WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
       // A process instance runs what this machine runs.
-      WORKER_PLATFORM: cloud.workers === 'machines' || process.platform === 'freebsd' ? 'freebsd' : 'linux',
+      WORKER_PLATFORM: process.platform === 'freebsd' ? 'freebsd' : 'linux',
       WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WORKER_SECONDS: String(workerSeconds),
       BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
-      WINDOWS_IMAGE_PARAMETER: '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
-      WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
       DISTRIBUTION_REGIONS: 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2',
       PARAMETER_PREFIX: '/',
     },
@@ -80,10 +102,6 @@ export async function deploy(
     wait: {},
     snapshot: {},
     register: {},
-    'launch-windows': place,
-    'swap-root': {},
-    'create-image': {},
-    'wait-for-image': {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET: artifactsBucket },
     'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },
@@ -97,7 +115,8 @@ export async function deploy(
   const arns = new Map<FunctionName, string>();
   for (const name of Object.keys(environments) as FunctionName[]) {
     const { arn } = await cloud.lambda.deploy({
-      name: `ami-foundry-${name}`,
+      name: functionNameOf(name),
+      role: functionNameOf(name),
       bundle: new URL(`dist/functions/${name}/index.mjs`, root).pathname,
       handler: 'handler',
       environment: environments[name],

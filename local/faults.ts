@@ -71,7 +71,10 @@ export class Faults {
   }
 
   /** Lets a service answer, but for what was added. Throws errors as a service does. */
-  async around({ request, response, url, scope }: Exchange, serve: () => Promise<void>): Promise<void> {
+  async around(
+    { request, response, url, scope }: Exchange,
+    serve: (asked: Asked) => Promise<void>,
+  ): Promise<void> {
     const call: RecordedCall = {
       ...(await askedBy(request, url, scope)),
       at: this.#clock.now(),
@@ -79,11 +82,11 @@ export class Faults {
     };
     watch(response, (code) => this.#record(call, code));
     const fault = this.#next(call);
-    if (fault === undefined) return await serve();
+    if (fault === undefined) return await serve(call);
     if (fault.delayMilliseconds) await this.#clock.sleep(fault.delayMilliseconds);
     const answer = fault.afterEffect ? withhold(response) : undefined;
     if (answer) {
-      await serve();
+      await serve(call);
       await answer.given;
     }
     await fault.strike?.(call);
@@ -98,7 +101,7 @@ export class Faults {
       throw new ServiceError(code, message, status);
     }
     if (answer) answer.release();
-    else await serve();
+    else await serve(call);
   }
 
   /** The fault that hits this call, used up by one. */

@@ -399,7 +399,6 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
         : { cpuCredits: input.CreditSpecification.CpuCredits }),
       body: image.body,
       ...windowsIf(image.windows),
-      ...(image.online ? { online: image.online } : {}),
       booted: false,
       tags: { ...tags.instance },
     };

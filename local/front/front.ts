@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { escapeXml } from '../ec2/codec.ts';
 import type { Faults } from '../faults.ts';
+import type { Authorize } from '../iam/guard.ts';
 import { awsJsonError } from './aws-json.ts';
 import { checkPresigned } from './presigned.ts';
 import { type Scope, scopeOf } from './request.ts';
@@ -16,25 +17,37 @@ export type Service = (
   scope: Scope,
 ) => Promise<void>;
 
-/** The one pair of keys that the local cloud hands out; presigned URLs made with it are verified. */
+/** The keys of the account's owner. */
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' } as const;
+
+/** What a request with some access key must be signed with; undefined for a key that this cloud did not hand out. */
+type KeysOf = (
+  accessKey: string,
+) => { readonly secretAccessKey: string; readonly sessionToken?: string } | undefined;
 
 /** One HTTP port in front of all services. */
 export class Front {
   readonly #server: Server;
   readonly #services: Readonly<Record<string, Service>>;
   readonly #faults: Faults;
+  readonly #keys: KeysOf;
+  readonly #authorize: Authorize;
   readonly #clock: Clock;
   readonly #log: (line: string) => void;
 
   constructor(parts: {
     services: Readonly<Record<string, Service>>;
     faults: Faults;
+    /** Those of roles; the owner's are known. */
+    keys: KeysOf;
+    authorize: Authorize;
     clock: Clock;
     log: (line: string) => void;
   }) {
     this.#services = parts.services;
     this.#faults = parts.faults;
+    this.#keys = (key) => (key === LOCAL_CREDENTIALS.accessKeyId ? LOCAL_CREDENTIALS : parts.keys(key));
+    this.#authorize = parts.authorize;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#server = createServer((request, response) => {
@@ -69,24 +82,39 @@ export class Front {
     const url = new URL(request.url ?? '/', 'http://local');
     try {
       const scope = scopeOf(request, url);
-      if (scope.presigned) {
-        checkPresigned(request, url, this.#clock.now(), (accessKey) =>
-          accessKey === LOCAL_CREDENTIALS.accessKeyId ? LOCAL_CREDENTIALS.secretAccessKey : undefined,
-        );
-      }
+      const keys = this.#keys(scope.accessKey);
+      if (scope.presigned) checkPresigned(request, url, this.#clock.now(), keys?.secretAccessKey);
+      checkToken(scope, keys?.sessionToken);
       const service = Object.hasOwn(this.#services, scope.service)
         ? this.#services[scope.service]
         : undefined;
       if (!service) throw unsupported(`the service ${scope.service}`);
-      await this.#faults.around({ request, response, url, scope }, () =>
-        service(request, response, url, scope),
-      );
+      await this.#faults.around({ request, response, url, scope }, async (asked) => {
+        await this.#authorize(asked, scope.accessKey);
+        await service(request, response, url, scope);
+      });
     } catch (error) {
       if (response.headersSent) throw error;
       request.resume();
       answerError(request, response, url, error, this.#log);
     }
   }
+}
+
+/**
+ * Keys of a role hold with a session token only (IAM User Guide, "Use temporary credentials with AWS resources"). Each environment
+ * of a function has one of its own, which begins with the role's.
+ */
+function checkToken({ service, sessionToken = '' }: Scope, wanted: string | undefined): void {
+  if (wanted === undefined || sessionToken.startsWith(wanted)) return;
+  if (service === 's3') {
+    throw new ServiceError('InvalidToken', 'The provided token is malformed or otherwise invalid.');
+  }
+  throw new ServiceError(
+    'InvalidClientTokenId',
+    'The security token included in the request is invalid.',
+    403,
+  );
 }
 
 /** An error before any service was reached, in the shape that the caller's service has. */
@@ -109,12 +137,9 @@ function answerError(
   const requestId = randomUUID();
   const inner = `<Code>${escapeXml(code)}</Code><Message>${escapeXml(answer.message)}</Message>`;
   const form = String(request.headers['content-type'] ?? '').includes('x-www-form-urlencoded');
-  // EC2's own query protocol, and that of SNS, STS and Auto Scaling.
-  const ec2 = /\/ec2\/aws4_request/.test(request.headers.authorization ?? '');
-  const wrapped = ec2
+  const xml = form
     ? `<Response><Errors><Error>${inner}</Error></Errors><RequestID>${requestId}</RequestID></Response>`
-    : `<ErrorResponse><Error>${inner}</Error><RequestId>${requestId}</RequestId></ErrorResponse>`;
-  const xml = form ? wrapped : `<Error>${inner}<RequestId>${requestId}</RequestId></Error>`;
+    : `<Error>${inner}<RequestId>${requestId}</RequestId></Error>`;
   response.writeHead(status, { 'content-type': 'application/xml', 'x-amz-request-id': requestId });
   response.end(request.method === 'HEAD' ? undefined : `<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
 }

@@ -24,7 +24,7 @@ export function checkPresigned(
   request: IncomingMessage,
   url: URL,
   now: number,
-  secretOf: (accessKey: string) => string | undefined,
+  secret: string | undefined,
 ): void {
   const query = url.searchParams;
   const incomplete = (message: string) => new ServiceError('AuthorizationQueryParametersError', message, 400);
@@ -48,8 +48,7 @@ export function checkPresigned(
   if (now > signedAt + expires * 1000) throw new ServiceError('AccessDenied', 'Request has expired', 403);
 
   const credential = query.get('X-Amz-Credential') ?? '';
-  const [accessKey = '', day = '', region = '', service = ''] = credential.split('/');
-  const secret = secretOf(accessKey);
+  const [, day = '', region = '', service = ''] = credential.split('/');
   if (secret === undefined) return;
 
   // The raw query, not URLSearchParams: a '+' must stay what the signer saw.

@@ -7,6 +7,7 @@ export interface Scope {
   region: string;
   service: string;
   presigned: boolean;
+  sessionToken: string | undefined;
 }
 
 /**
@@ -36,7 +37,17 @@ export function scopeOf(request: IncomingMessage, url: URL): Scope {
   if (signedHeader !== undefined && !/Signature=[0-9a-f]{64}/.test(header ?? '')) {
     throw new ServiceError('IncompleteSignature', 'Authorization header requires Signature.', 400);
   }
-  return { accessKey, region, service, presigned: signedHeader === undefined };
+  const token =
+    signedHeader === undefined
+      ? url.searchParams.get('X-Amz-Security-Token')
+      : request.headers['x-amz-security-token'];
+  return {
+    accessKey,
+    region,
+    service,
+    presigned: signedHeader === undefined,
+    sessionToken: token ? String(token) : undefined,
+  };
 }
 
 /** Reads a request body of at most `limit` bytes. */

@@ -4,13 +4,17 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.ts';
+import { LOCAL_CREDENTIALS } from '../front/front.ts';
 import { ServiceError } from '../front/service-error.ts';
+import type { RoleCredentials } from '../iam/iam.ts';
 import type { ErrorPayload, InvocationMessage, ThreadData, ThreadMessage } from './thread.ts';
 
 export interface FunctionSettings {
   name: string;
   /** Path of the bundle's `index.mjs`. */
   bundle: string;
+  /** The role that it runs with; without one it has the keys of the account's owner. */
+  role?: string;
   /** Name of the export that is the handler. */
   handler: string;
   environment: Readonly<Record<string, string>>;
@@ -66,7 +70,7 @@ export class LambdaRuntime {
   readonly #region: string;
   readonly #accountId: string;
   readonly #endpoint: () => string;
-  readonly #hostAddress: string | undefined;
+  readonly #credentialsOf: (role: string) => RoleCredentials;
   readonly #logDirectory: string;
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #threads = new Set<Thread>();
@@ -78,14 +82,13 @@ export class LambdaRuntime {
     region: string;
     accountId: string;
     endpoint: () => string;
-    /** Where machines find this host. S3's endpoint is there then: what functions sign, machines fetch. */
-    hostAddress?: string | undefined;
+    credentialsOf: (role: string) => RoleCredentials;
   }) {
     this.#clock = parts.clock;
     this.#region = parts.region;
     this.#accountId = parts.accountId;
     this.#endpoint = parts.endpoint;
-    this.#hostAddress = parts.hostAddress;
+    this.#credentialsOf = parts.credentialsOf;
     this.#logDirectory = join(parts.stateDirectory, 'logs');
   }
 
@@ -248,10 +251,10 @@ export class LambdaRuntime {
 
   #start(target: DeployedFunction): Thread {
     const { settings } = target;
-    const hostAddress = this.#hostAddress;
-    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler, hostAddress };
+    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler };
     const logStreamName = `${new Date(this.#clock.now()).toISOString().slice(0, 10).replaceAll('-', '/')}/[$LATEST]${randomBytes(16).toString('hex')}`;
-    const sessionToken = randomBytes(24).toString('base64url');
+    const keys = settings.role === undefined ? undefined : this.#credentialsOf(settings.role);
+    const sessionToken = `${keys?.sessionToken ?? ''}${randomBytes(24).toString('base64url')}`;
     const worker = new Worker(THREAD, {
       workerData: data,
       // Nothing of this process's environment: a function must not work because of a laptop's variables.
@@ -259,11 +262,10 @@ export class LambdaRuntime {
         ...settings.environment,
         AWS_REGION: this.#region,
         AWS_DEFAULT_REGION: this.#region,
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ACCESS_KEY_ID: (keys ?? LOCAL_CREDENTIALS).accessKeyId,
+        AWS_SECRET_ACCESS_KEY: (keys ?? LOCAL_CREDENTIALS).secretAccessKey,
         AWS_SESSION_TOKEN: sessionToken,
         AWS_ENDPOINT_URL: this.#endpoint(),
-        ...(hostAddress && { AWS_ENDPOINT_URL_S3: this.#endpoint().replace('127.0.0.1', hostAddress) }),
         AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
         AWS_LAMBDA_FUNCTION_NAME: settings.name,
         AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',

@@ -4,13 +4,10 @@
  */
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
-import { reachHostAs } from './gateway.ts';
 
 export interface ThreadData {
   bundle: string;
   handler: string;
-  /** What this host is called in URLs that machines get too. */
-  hostAddress?: string | undefined;
 }
 
 export interface InvocationMessage {
@@ -40,8 +37,7 @@ type Handler = (event: unknown, context: object) => unknown;
 
 const port = parentPort;
 if (!port) throw new Error('thread.ts runs in a worker thread');
-const { bundle, handler: handlerName, hostAddress } = workerData as ThreadData;
-if (hostAddress !== undefined) reachHostAs(hostAddress);
+const { bundle, handler: handlerName } = workerData as ThreadData;
 
 const send = (message: ThreadMessage) => port.postMessage(message);
 

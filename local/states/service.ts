@@ -29,7 +29,8 @@ export interface StatesOptions {
   stateDirectory: string;
   clock: Clock;
   random?: () => number;
-  invoke: Invoke;
+  /** `roleArn` is the state machine's: in its name functions are called. */
+  invoke: (...args: [...Parameters<Invoke>, roleArn: string]) => ReturnType<Invoke>;
   /** Answers `aws-sdk:*` resources; without it such a definition is refused. */
   callSdk?: CallSdk;
   region: string;
@@ -89,7 +90,7 @@ class Service implements States {
   readonly #store: StatesStore;
   readonly #random: () => number;
   readonly #expressions: Expressions;
-  readonly #integrations: Integrations;
+  readonly #integrations: Omit<Integrations, 'invoke'>;
   readonly #machines = new Map<string, MachineRecord>();
   readonly #executions = new Map<string, Execution>();
   readonly #listeners = new Set<(change: StatusChange) => void>();
@@ -101,7 +102,6 @@ class Service implements States {
     this.#random = options.random ?? Math.random;
     this.#expressions = new Expressions(options.clock, this.#random);
     this.#integrations = {
-      invoke: options.invoke,
       callSdk: options.callSdk,
       tokens: new TaskTokens(),
       children: {
@@ -389,7 +389,10 @@ class Service implements States {
       timeScale,
       region,
       expressions: this.#expressions,
-      integrations: this.#integrations,
+      integrations: {
+        ...this.#integrations,
+        invoke: (target, payload, signal) => this.#options.invoke(target, payload, signal, record.roleArn),
+      },
       onProgress: (progress) => journal.append({ kind: 'progress', progress }),
       onDefect: (state, thrown) =>
         log('a state failed by no error of its own', { execution: record.arn, state, error: told(thrown) }),

@@ -39,6 +39,13 @@ export class Storage {
     app.routing(request, response);
   }
 
+  /** Whether an object is there: a path `/bucket/key`, encoded. */
+  async has(path: string): Promise<boolean> {
+    this.#app ??= this.#start();
+    const { statusCode } = await (await this.#app).inject({ method: 'HEAD', url: path });
+    return statusCode === 200;
+  }
+
   async #start(): Promise<App> {
     const file = async <T>(name: string) =>
       (await import(new URL(name, import.meta.resolve('fauxqs')).href)) as T;

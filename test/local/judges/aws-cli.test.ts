@@ -143,6 +143,35 @@ describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
     );
   });
 
+  test('a role is known by its keys, and refused what its policy does not say', async () => {
+    const { accessKeyId, secretAccessKey, sessionToken } = stage.cloud.iam.credentialsOf('reader');
+    stage.cloud.iam.setPolicy('reader', [
+      { Effect: 'Allow', Action: ['ec2:DescribeVolumes'], Resource: ['*'], Condition: {} },
+    ]);
+    const asReader = (...args: string[]) =>
+      judge(stage, program('aws'), args, {
+        ...environment,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        AWS_SESSION_TOKEN: sessionToken,
+      });
+    expect((await asReader('sts', 'get-caller-identity')).output).toContain('assumed-role/reader/');
+    expect((await asReader('ec2', 'describe-volumes')).code).toBe(0);
+    for (const [args, error] of [
+      [['ec2', 'describe-images'], '(UnauthorizedOperation) when calling the DescribeImages operation'],
+      [
+        ['s3api', 'get-object', '--bucket', 'shelf', '--key', 'one', 'one'],
+        '(AccessDenied) when calling the GetObject operation',
+      ],
+      [
+        ['ssm', 'get-parameter', '--name', 'one'],
+        '(AccessDeniedException) when calling the GetParameter operation',
+      ],
+    ] as const) {
+      expect((await asReader(...args)).output).toContain(error);
+    }
+  }, 90_000);
+
   test('S3: puts, lists and presigns what any HTTP client can then fetch, but not forge', async () => {
     const file = join(stage.stateDirectory, 'greeting.txt');
     await writeFile(file, 'good day\n');

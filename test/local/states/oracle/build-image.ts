@@ -26,12 +26,6 @@ const STATE = {
   report: { ok: true },
 };
 
-/** Tasks of the windows road, and what leads there. */
-const onlyWindows = ['LaunchWindows', 'SwapRoot', 'CreateImage'];
-const windows: Script = {
-  WaitForSnapshot: [{ returns: { ...STATE, plan: { ...STATE.plan, road: 'windows' } } }],
-};
-
 export function buildImageCases(): OracleCase[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.asl.json'))
@@ -45,7 +39,6 @@ export function buildImageCases(): OracleCase[] {
         machineCase(`${file}: without a boot test`, text, {
           WaitForImage: [{ returns: { ...STATE, plan: { ...STATE.plan, bootTest: null } } }],
         }),
-        machineCase(`${file}: by the windows road`, text, windows),
         machineCase(`${file}: a dry run`, text, { Plan: [{ returns: { ...STATE, dryRun: true } }] }),
         machineCase(`${file}: waits that are not ready at once`, text, {
           WaitForWorker: [{ returns: { ...STATE, waiting: { ready: false } } }, { returns: STATE }],
@@ -56,12 +49,7 @@ export function buildImageCases(): OracleCase[] {
             error: { errorType, errorMessage: `${name} failed` },
           });
           // The clean-up after a failure is only reached through one.
-          const before: Script =
-            name === 'CleanUpAfterFailure'
-              ? { Launch: [error('Broken')] }
-              : onlyWindows.includes(name)
-                ? windows
-                : {};
+          const before: Script = name === 'CleanUpAfterFailure' ? { Launch: [error('Broken')] } : {};
           return [
             machineCase(`${file}: ${name} fails with ${retryable}, then works`, text, {
               ...before,

@@ -1,0 +1,133 @@
+/** What the other services ask IAM about a call, after the Service Authorization Reference, "Actions … for" each of them. */
+import { unsupported } from '../front/service-error.ts';
+import type { Records } from './ec2-questions.ts';
+import type { Question } from './policy.ts';
+
+interface Place {
+  readonly region: string;
+  readonly accountId: string;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+const one = (action: string, resource: string, context: Question['context'] = {}): Question[] => [
+  { action, resource, context },
+];
+
+/** Systems Manager: parameters by name; the public ones belong to no account ("Working with public parameters"). */
+export function ssmQuestions({ region, accountId }: Place, operation: string, body: Body): Question[] {
+  const action = `ssm:${operation}`;
+  const arn = (name: unknown) => {
+    const text = typeof name === 'string' ? name : '';
+    const owner = text.startsWith('/aws/service/') ? '' : accountId;
+    return `arn:aws:ssm:${region}:${owner}:parameter${text.startsWith('/') ? '' : '/'}${text}`;
+  };
+  switch (operation) {
+    case 'GetParameter':
+    case 'DeleteParameter':
+    case 'GetParameterHistory':
+      return one(action, arn(body.Name));
+    case 'GetParametersByPath':
+      return one(action, arn(body.Path));
+    case 'GetParameters':
+    case 'DeleteParameters':
+      return (body.Names as string[]).flatMap((name) => one(action, arn(name)));
+    case 'PutParameter': {
+      const tags = (body.Tags ?? []) as { Key: string; Value: string }[];
+      const requested = {
+        ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value])),
+        ...(tags.length > 0 ? { 'aws:TagKeys': tags.map(({ Key }) => Key) } : {}),
+      };
+      return [
+        ...one(action, arn(body.Name), {
+          ...requested,
+          'ssm:Overwrite': body.Overwrite === true ? 'true' : 'false',
+        }),
+        // "To add tags to an existing Systems Manager parameter, use the AddTagsToResource operation": with a new one the same right.
+        ...(tags.length > 0 ? one('ssm:AddTagsToResource', arn(body.Name), requested) : []),
+      ];
+    }
+    case 'AddTagsToResource':
+    case 'RemoveTagsFromResource':
+    case 'ListTagsForResource':
+      return one(action, arn(body.ResourceId));
+    case 'DescribeParameters':
+      return one(action, '*');
+    default:
+      throw unsupported(`the authorization of ${action}`);
+  }
+}
+
+/** Step Functions: one execution or state machine each. */
+export function statesQuestions(_place: Place, operation: string, body: Body): Question[] {
+  const resource = body.executionArn ?? body.stateMachineArn ?? body.resourceArn;
+  if (typeof resource !== 'string') throw unsupported(`the authorization of states:${operation}`);
+  return one(`states:${operation}`, resource);
+}
+
+/** S3: the right to read or write an object is the same whichever way it is done ("Required permissions for Amazon S3 API operations"). */
+export function s3Questions(operation: string, input: Body): Question[] {
+  const { Bucket, Key, CopySource } = input as Readonly<Record<string, string | undefined>>;
+  const bucket = `arn:aws:s3:::${Bucket}`;
+  const object = `${bucket}/${Key}`;
+  const source = () => one('s3:GetObject', `arn:aws:s3:::${String(CopySource).replace(/^\//, '')}`);
+  switch (operation) {
+    case 'ListObjects':
+    case 'ListObjectsV2':
+    case 'HeadBucket':
+      return one('s3:ListBucket', bucket);
+    case 'GetObject':
+    case 'HeadObject':
+      return one('s3:GetObject', object);
+    case 'PutObject':
+    case 'CreateMultipartUpload':
+    case 'UploadPart':
+    case 'CompleteMultipartUpload':
+      return one('s3:PutObject', object);
+    case 'CopyObject':
+    case 'UploadPartCopy':
+      return [...source(), ...one('s3:PutObject', object)];
+    case 'DeleteObject':
+      return one('s3:DeleteObject', object);
+    case 'AbortMultipartUpload':
+      return one('s3:AbortMultipartUpload', object);
+    default:
+      throw unsupported(`the authorization of s3:${operation}`);
+  }
+}
+
+/** The EBS direct APIs: one snapshot, by its tags. Tags of a new one are given by the call itself ("Permissions for EBS direct APIs"). */
+export function ebsQuestions({ settings, snapshots }: Records, operation: string, input: Body): Question[] {
+  const arn = (id: string) => `arn:aws:ec2:${settings.region}::snapshot/${id}`;
+  const action = `ebs:${operation}`;
+  const tagsOf = (id: string) =>
+    Object.fromEntries(
+      Object.entries(snapshots.get(id)?.tags ?? {}).map(([key, value]) => [`aws:ResourceTag/${key}`, value]),
+    );
+  switch (operation) {
+    case 'StartSnapshot': {
+      const tags = (input.Tags ?? []) as { Key: string; Value: string }[];
+      const { ParentSnapshotId: parent } = input;
+      return one(action, arn('*'), {
+        ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value])),
+        ...(tags.length > 0 ? { 'aws:TagKeys': tags.map(({ Key }) => Key) } : {}),
+        ...(typeof parent === 'string' ? { 'ebs:ParentSnapshot': arn(parent) } : {}),
+      });
+    }
+    case 'PutSnapshotBlock':
+    case 'CompleteSnapshot':
+    case 'GetSnapshotBlock':
+    case 'ListSnapshotBlocks': {
+      const id = String(input.SnapshotId);
+      return one(action, arn(id), tagsOf(id));
+    }
+    case 'ListChangedBlocks': {
+      const { FirstSnapshotId, SecondSnapshotId } = input as Record<string, string | undefined>;
+      return [FirstSnapshotId, SecondSnapshotId].flatMap((id) =>
+        id === undefined ? [] : one(action, arn(id), tagsOf(id)),
+      );
+    }
+    default:
+      throw unsupported(`the authorization of ${action}`);
+  }
+}
