@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FunctionName } from '../../core/function-environment.ts';
-import { functionNames, type Statement, type Synthesized, synthesize } from './synthesized.ts';
+import type { Statement } from '../../local/iam/policy.ts';
+import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 
 const KEY = 'arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0000-4000-8000-0123456789ab';
 const aboutKeys = ({ Action }: Statement) => Action.some((action) => action.startsWith('kms:'));

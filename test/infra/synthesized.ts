@@ -10,6 +10,7 @@ import {
 } from '../../core/function-environment.ts';
 import { foundryApp } from '../../infra/foundry-app.ts';
 import type { FoundryStack } from '../../infra/foundry-stack.ts';
+import type { Statement } from '../../local/iam/policy.ts';
 
 export const functionNames = Object.keys(functionEnvironment) as FunctionName[];
 export const stepNames = functionNames.filter(
@@ -22,32 +23,39 @@ export interface Resource {
   readonly Properties: any;
 }
 
-export interface Statement {
-  readonly Effect: string;
-  readonly Action: string[];
-  readonly Resource: string[];
-  readonly Condition: Record<string, Record<string, string | string[]>>;
+/** What references stand for; the default names things by their logical ids. */
+export interface Naming {
+  readonly pseudo: Readonly<Record<string, string>>;
+  readonly subnet: (id: string) => string;
+  readonly bucket: (id: string) => string;
+  readonly stateMachine: (id: string) => string;
+  readonly securityGroup: (id: string) => string;
+  /** Fn::GetAtt Arn of something of a type. */
+  readonly arn: (id: string, type: string) => string;
 }
 
 /** The app of infra/, synthesized with a context and perhaps changed before. */
 export function synthesize(
   context: Record<string, string> = {},
   change: (stack: FoundryStack) => void = () => {},
+  naming: Naming = byLogicalId,
 ): Synthesized {
   const outdir = mkdtempSync(join(tmpdir(), 'foundry-infra-'));
   const { app, stack } = foundryApp({ outdir, context, analyticsReporting: false });
   change(stack);
   const { template } = app.synth().getStackArtifact(stack.artifactId);
-  return new Synthesized(outdir, template.Resources);
+  return new Synthesized(outdir, template.Resources, naming);
 }
 
 /** A template with its references resolved to what they would be on AWS. */
 export class Synthesized {
   readonly outdir: string;
   readonly resources: Readonly<Record<string, Resource>>;
+  readonly #naming: Naming;
 
-  constructor(outdir: string, resources: Record<string, Resource>) {
+  constructor(outdir: string, resources: Record<string, Resource>, naming: Naming) {
     this.outdir = outdir;
+    this.#naming = naming;
     this.resources = this.resolve(resources, resources) as Record<string, Resource>;
   }
 
@@ -71,13 +79,26 @@ export class Synthesized {
 
   /** The statements of the role that a function runs with. */
   statements(name: FunctionName): Statement[] {
-    const { Role } = this.function(name).Properties;
-    const role = one(this.resources, (id) => arn(id) === Role);
+    return this.#statementsOf(this.function(name).Properties.Role);
+  }
+
+  /** The statements of the role that the state machine runs with. */
+  stateMachineStatements(): Statement[] {
+    return this.#statementsOf(this.only('AWS::StepFunctions::StateMachine').Properties.RoleArn);
+  }
+
+  #statementsOf(roleArn: string): Statement[] {
+    const role = one(
+      this.resources,
+      (id, { Type }) => Type === 'AWS::IAM::Role' && roleArnOf(id) === roleArn,
+    );
     const attached = Object.values(this.ofType('AWS::IAM::Policy'))
-      .filter(({ Properties }) => Properties.Roles.includes(role.Properties.RoleName ?? Role))
+      .filter(({ Properties }) => Properties.Roles.includes(role.Properties.RoleName ?? roleArn))
       .map(({ Properties }) => Properties);
-    if ('ManagedPolicyArns' in role.Properties) throw new Error(`${name} has a managed policy`);
-    return [...role.Properties.Policies, ...attached].flatMap(({ PolicyDocument }) => listed(PolicyDocument));
+    if ('ManagedPolicyArns' in role.Properties) throw new Error(`${roleArn} has a managed policy`);
+    return [...(role.Properties.Policies ?? []), ...attached].flatMap(({ PolicyDocument }) =>
+      listed(PolicyDocument),
+    );
   }
 
   /** Every statement of every identity policy in the template, with the resource that it is in. */
@@ -105,46 +126,64 @@ export class Synthesized {
     if (typeof value !== 'object' || value === null) return value;
     const [[key, inner] = ['', undefined], ...others] = Object.entries(value);
     if (others.length === 0) {
-      if (key === 'Ref') return reference(String(inner), resources);
-      if (key === 'Fn::GetAtt' && Array.isArray(inner)) return attribute(inner[0], inner[1]);
+      if (key === 'Ref') return this.#reference(String(inner), resources);
+      if (key === 'Fn::GetAtt' && Array.isArray(inner)) {
+        return this.#attribute(inner[0], inner[1], resources[inner[0]]?.Type ?? '');
+      }
       if (key === 'Fn::Join' && Array.isArray(inner)) {
         return (this.resolve(inner[1], resources) as string[]).join(inner[0]);
       }
       if (key === 'Fn::Sub' && typeof inner === 'string') {
-        return inner.replaceAll(/\$\{([^}]+)\}/g, (_whole, name: string) => reference(name, resources));
+        return inner.replaceAll(/\$\{([^}]+)\}/g, (_whole, name: string) => this.#reference(name, resources));
       }
     }
     return Object.fromEntries(
       Object.entries(value).map(([name, item]) => [name, this.resolve(item, resources)]),
     );
   }
-}
 
-const pseudo: Record<string, string> = {
-  'AWS::Partition': 'aws',
-  'AWS::Region': 'eu-west-1',
-  'AWS::AccountId': '111122223333',
-  'AWS::StackName': 'ami-foundry',
-};
-
-const arn = (id: string) => `arn:of:${id}`;
-
-function reference(name: string, resources: Record<string, Resource>): string {
-  if (name in pseudo) return pseudo[name] ?? '';
-  const type = resources[name]?.Type;
-  if (type === 'AWS::EC2::Subnet') return `subnet-${name}`;
-  if (type === 'AWS::S3::Bucket') return name.toLowerCase();
-  if (type === 'AWS::IAM::Role') return arn(name);
-  if (type === 'AWS::StepFunctions::StateMachine') {
-    return `arn:aws:states:eu-west-1:111122223333:stateMachine:${attribute(name, 'Name')}`;
+  #reference(name: string, resources: Record<string, Resource>): string {
+    const { pseudo, subnet, bucket, stateMachine } = this.#naming;
+    if (name in pseudo) return pseudo[name] ?? '';
+    switch (resources[name]?.Type) {
+      case 'AWS::EC2::Subnet':
+        return subnet(name);
+      case 'AWS::S3::Bucket':
+        return bucket(name);
+      case 'AWS::IAM::Role':
+        return roleArnOf(name);
+      case 'AWS::StepFunctions::StateMachine': {
+        const { 'AWS::Region': region, 'AWS::AccountId': account } = pseudo;
+        return `arn:aws:states:${region}:${account}:stateMachine:${stateMachine(name)}`;
+      }
+      default:
+        return name;
+    }
   }
-  return name;
+
+  #attribute(id: string, name: string, type: string): string {
+    const { arn, stateMachine, securityGroup } = this.#naming;
+    if (type === 'AWS::StepFunctions::StateMachine' && name === 'Name') return stateMachine(id);
+    if (name === 'Arn') return type === 'AWS::IAM::Role' ? roleArnOf(id) : arn(id, type);
+    return name === 'GroupId' ? securityGroup(id) : `${id}.${name}`;
+  }
 }
 
-function attribute(id: string, name: string): string {
-  if (name === 'Arn') return arn(id);
-  return name === 'GroupId' ? `sg-${id}` : `${id}.${name}`;
-}
+const roleArnOf = (id: string) => `arn:of:${id}`;
+
+const byLogicalId: Naming = {
+  pseudo: {
+    'AWS::Partition': 'aws',
+    'AWS::Region': 'eu-west-1',
+    'AWS::AccountId': '111122223333',
+    'AWS::StackName': 'ami-foundry',
+  },
+  subnet: (id) => `subnet-${id}`,
+  bucket: (id) => id.toLowerCase(),
+  stateMachine: (id) => `${id}.Name`,
+  securityGroup: (id) => `sg-${id}`,
+  arn: (id) => `arn:of:${id}`,
+};
 
 export function one(
   resources: Readonly<Record<string, Resource>>,

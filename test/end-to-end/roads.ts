@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
+import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { expect } from 'vitest';
+import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
+import type { RecordedCall } from '../../local/faults.ts';
+import { whatIsLeft } from './account.ts';
+import type { Factory } from './local-build.ts';
+
+/**
+ * Builds by every road that there is, to a good end and to bad ones: what they call is what the functions may do
+ * and what they write is what anybody may read (security.test.ts). A new road is a new line.
+ */
+type Changes = Readonly<Record<string, unknown>>;
+
+export interface Road {
+  readonly name: string;
+  /** Changes of the test recipe. */
+  readonly recipe?: Changes | ((factory: Factory) => Changes);
+  readonly dryRun?: boolean;
+  /** Stops the execution in this state. */
+  readonly abortIn?: string;
+  readonly before?: (factory: Factory) => Promise<void> | void;
+  /** How it ends: SUCCEEDED, ABORTED or the name of an error. */
+  readonly end: string;
+}
+
+const base = '/releases/amd64/amd64/15.1-RELEASE/base.txz';
+
+/** A bucket of the recipe's author, which the deployment lets recipes name. */
+export const SOURCES = 'company';
+/** Secrets of a recipe. */
+export const PASSWORD_HASH = '$6$rounds=5000$foundry$ThisIsNotAHashButLooksLikeOneAndIsFoundByItsText';
+export const URL_PASSWORD = 'hunter2hunter2';
+const MOTD = 'hello\n';
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+const LAUNCH_BOOT_TEST = 'ami-foundry-launch-boot-test';
+
+const noRoom = {
+  service: 'ec2',
+  action: 'RunInstances',
+  times: Number.POSITIVE_INFINITY,
+  error: { code: 'InsufficientInstanceCapacity', status: 500 },
+};
+
+/** The calls after which a build goes on, if they are refused once. */
+const oftenThrottled = [
+  'DescribeInstances',
+  'DescribeVolumes',
+  'AttachVolume',
+  'CreateSnapshot',
+  'RegisterImage',
+];
+
+export const roads: readonly Road[] = [
+  { name: 'boots', recipe: { bootTest: {} }, end: 'SUCCEEDED' },
+  // By the very recipe above, but for what makes no difference to the image.
+  {
+    name: 'adopts',
+    recipe: { name: 'boots', bootTest: {}, retention: { keep: 3 } },
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'plans for arm64',
+    // The mirror has nothing for arm64; what it has is as good for a plan.
+    recipe: ({ mirror }) => ({
+      architecture: 'arm64',
+      repositories: [
+        {
+          name: 'FreeBSD-ports',
+          url: `${mirror.url}/packages/FreeBSD:15:amd64/quarterly`,
+          fingerprints: [FINGERPRINT],
+        },
+      ],
+      mirrors: undefined,
+      source: `${mirror.url}/releases/amd64/amd64/15.1-RELEASE`,
+    }),
+    dryRun: true,
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'takes a file from a bucket',
+    recipe: {
+      files: [{ path: '/etc/motd.template', s3: `s3://${SOURCES}/motd`, sha256: sha256(MOTD) }],
+      users: [{ name: 'ops', password: PASSWORD_HASH }],
+    },
+    async before({ s3 }) {
+      await s3.send(new CreateBucketCommand({ Bucket: SOURCES }));
+      await s3.send(new PutObjectCommand({ Bucket: SOURCES, Key: 'motd', Body: MOTD }));
+    },
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'wants a file that its bucket has not',
+    recipe: { files: [{ path: '/etc/motd.template', s3: `s3://${SOURCES}/gone`, sha256: sha256(MOTD) }] },
+    end: 'SourceUnavailable',
+  },
+  {
+    name: 'names a mirror with a password',
+    recipe: { mirrors: [`http://ops:${URL_PASSWORD}@127.0.0.1/freebsd`] },
+    end: 'InvalidRecipe',
+  },
+  {
+    name: 'finds no room in its first zone',
+    async before({ ec2, cloud: { faults } }) {
+      const { Subnets: [first] = [] } = await ec2.send(new DescribeSubnetsCommand({}));
+      const where = ({ input }: RecordedCall) => input.SubnetId === first?.SubnetId;
+      faults.add({ ...noRoom, where });
+    },
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'is throttled',
+    before({ cloud: { faults } }) {
+      const error = { code: 'RequestLimitExceeded', status: 503 };
+      for (const action of oftenThrottled) faults.add({ action, error });
+    },
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'has a worker that fails',
+    before: ({ mirror }) => void mirror.faults.set(base, [{ kind: 'corrupt', atByte: 70_000 }]),
+    end: 'SetChecksumMismatch',
+  },
+  {
+    name: 'makes an image that panics',
+    recipe: {
+      bootTest: { instanceTypes: ['m6i.large', 'm5.large'] },
+      files: [{ path: '/etc/ami-foundry-demo', content: 'panic: no init\ncpuid = 0\n' }],
+    },
+    before({ cloud: { faults } }) {
+      // Until the machine that was launched already is given up.
+      const given = () =>
+        faults.calls.some(
+          ({ action, caller }) => action === 'TerminateInstances' && caller === LAUNCH_BOOT_TEST,
+        );
+      const where = ({ input, caller }: RecordedCall) =>
+        caller === LAUNCH_BOOT_TEST && input.InstanceType === 'm5.large' && !given();
+      faults.add({ ...noRoom, where });
+    },
+    end: 'BootPanicked',
+  },
+  {
+    name: 'makes an image that says nothing',
+    recipe: { image: { bootMode: 'legacy-bios' }, bootTest: { timeout: 10 } },
+    end: 'BootSilent',
+  },
+  { name: 'is stopped while it works', abortIn: 'WaitForWorker', end: 'ABORTED' },
+  { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
+];
+
+/** Builds by a road and returns the execution's last word. */
+export async function take(factory: Factory, road: Road) {
+  const name = road.name.replaceAll(' ', '-');
+  await road.before?.(factory);
+  const before = await whatIsLeft(factory.ec2);
+  const changes = typeof road.recipe === 'function' ? road.recipe(factory) : road.recipe;
+  const input = { recipe: factory.recipe({ name, ...changes }), dryRun: road.dryRun ?? false };
+  const executionArn = await factory.start(input, name);
+  if (road.abortIn !== undefined) {
+    while (!(await entered(factory, executionArn, road.abortIn))) await pause(20);
+    await factory.sfn.send(new StopExecutionCommand({ executionArn }));
+  }
+  const ended = await factory.end(executionArn);
+  // The reaper comes after the event.
+  while (road.abortIn !== undefined && (await whatIsLeft(factory.ec2)).length > before.length)
+    await pause(100);
+  factory.cloud.faults.clear();
+  factory.mirror.faults.clear();
+  const end = ended.status === 'FAILED' ? ended.error : ended.status;
+  expect(end, ended.cause).toBe(road.end);
+  return ended;
+}
+
+/** Whether the execution has come to a state. */
+export async function entered({ sfn }: Factory, executionArn: string, state: string): Promise<boolean> {
+  const input = { executionArn, reverseOrder: true };
+  for await (const { events = [] } of paginateGetExecutionHistory({ client: sfn }, input)) {
+    if (events.some(({ stateEnteredEventDetails: details }) => details?.name === state)) return true;
+  }
+  return false;
+}
