@@ -19,8 +19,9 @@ cloud: ## Leave the local cloud running, so that the AWS CLI can look at it
 
 test: ## Types, lint, boundaries, unit, contract, worker and end-to-end tests
 	@local/setup.sh test
-	@# Without Python's judges the tests that need them say that they are skipped.
+	@# Without Python's judges, or a kernel for a guest, the tests that need them say that they are skipped.
 	-@test/local/judges/setup-venv.sh
+	-@test/local/instance-host/guest/setup-kernel.sh
 	node esbuild.config.mjs
 	npm run --silent check:types
 	npm run --silent check:lint

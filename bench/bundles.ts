@@ -32,6 +32,8 @@ const environment = {
   BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
   DISTRIBUTION_REGIONS: 'eu-west-1,us-west-2',
   PARAMETER_PREFIX: '/company/',
+  WINDOWS_IMAGE_PARAMETER: '/windows',
+  WINDOWS_INSTANCE_TYPES: 'm6i.large',
   WORKER_PLATFORM: 'freebsd',
   WORKER_SECONDS: '60',
   SUBNET_IDS: 'subnet-1',

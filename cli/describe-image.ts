@@ -4,6 +4,7 @@ import type { FileEdit, SystemFile } from '../core/image-parts.ts';
 import { freebsdOnly } from '../core/platform-limits.ts';
 import { type Recipe, recipeDigest, releaseLabel } from '../core/recipe.ts';
 import { setsOf } from '../core/system-files/flavour.ts';
+import { roadWarnings } from '../core/windows-road.ts';
 
 /** What a recipe makes of a release, without asking anybody: for `validate`, as text and as JSON. */
 export interface ImageDescription {
@@ -13,6 +14,10 @@ export interface ImageDescription {
   readonly filesystem: string;
   readonly flavour: string;
   readonly rootSizeGiB: number;
+  /** How the disk becomes an AMI. */
+  readonly road: string;
+  /** What its author should know before it is built. */
+  readonly warnings: readonly string[];
   /** Sets by name; `optional` ones are taken if the release has them. Empty for a system made of packages. */
   readonly system: {
     readonly from: 'sets' | 'pkgbase';
@@ -73,6 +78,8 @@ export function describeImage(recipe: Recipe): ImageDescription {
     filesystem: recipe.filesystem,
     flavour: recipe.flavour,
     rootSizeGiB: recipe.rootSize,
+    road: recipe.image.road ?? 'unix',
+    warnings: roadWarnings(recipe),
     system: { from: recipe.system, sets: sets.required, optional: sets.optional },
     updates: contents.update,
     packages: contents.packages.map(({ name }) => name),

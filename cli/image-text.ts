@@ -1,10 +1,11 @@
 import type { ImageDescription } from './describe-image.ts';
-import { columns, labelled, listed } from './text.ts';
+import { columns, labelled, listed, paragraph } from './text.ts';
 
 /** What is in an image, for people. */
 export function imageText(image: ImageDescription): string[] {
   const { system } = image;
   return [
+    ...image.warnings.flatMap((warning) => paragraph('WARNING', warning)),
     ...labelled('system', [
       ...(system.from === 'pkgbase' ? ['base packages (FreeBSD-base)'] : []),
       ...system.sets,

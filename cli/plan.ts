@@ -150,6 +150,7 @@ function describe(
       packages: packages.filter(({ repository }) => repository === '').length,
       update,
       bootTest: recipe.bootTest !== false,
+      windows: recipe.image.road === 'windows',
     }),
   };
 }
@@ -160,7 +161,7 @@ function planText(source: string, build: PlannedBuild): string[] {
   return [
     `${ami.name}${place === '' ? '' : `  (${place})`}`,
     ...listed('', [
-      `${source}, ${ami.architecture}, ${ami.bootMode}, ${ami.imdsV2Only ? 'IMDSv2 only' : 'IMDSv1 and IMDSv2'}, ${build.image.rootSizeGiB} GiB`,
+      `${source}, ${ami.architecture}, ${build.image.road === 'windows' ? 'in the place of Windows, with its boot mode' : ami.bootMode}, ${ami.imdsV2Only ? 'IMDSv2 only' : 'IMDSv1 and IMDSv2'}, ${build.image.rootSizeGiB} GiB`,
     ]),
     ...labelled('digests', [
       `recipe ${build.recipeDigest.slice(0, 12)}`,

@@ -31,3 +31,15 @@ export function labelled(label: string, items: readonly string[]): string[] {
   }
   return marked(label, lines);
 }
+
+/** `label  text`, wrapped between words. */
+export function paragraph(label: string, text: string): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line === '' || LABEL + 3 + line.length + word.length <= WIDTH)
+      lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+    else lines.push(word);
+  }
+  return marked(label, lines);
+}

@@ -50,6 +50,15 @@ export const buildState = z.object({
       secondsAllowed: z.int(),
     }),
     job: z.object({ key: z.string(), sha256 }),
+    /** The Windows whose place the image takes, on that road; null on the others. */
+    windows: z.nullable(
+      z.object({
+        imageId,
+        instanceTypes: z.array(z.string()).check(z.minLength(1)),
+        /** What the image will have of the Windows AMI, by the names of DescribeImages. */
+        inherited: z.record(z.string(), z.string()),
+      }),
+    ),
     /** How the image is tried before it is delivered; null when the recipe does not want that. */
     bootTest: z.nullable(
       z.object({
@@ -117,7 +126,18 @@ export const buildState = z.object({
   // Added by Snapshot.
   snapshot: z.object({ snapshotId, startedAt: z.number() }),
 
-  // Added by Register.
+  // Added by LaunchWindows.
+  windows: z.object({
+    instanceId,
+    /** The disk that takes the place of its root. */
+    volumeId,
+    /** What that disk was made of. */
+    snapshotId,
+    instanceType: z.string(),
+    launchedAt: z.number(),
+  }),
+
+  // Added by Register or CreateImage. What CreateImage has made takes the place of the snapshot in WaitForImage.
   image: z.object({ imageId, registeredAt: z.number() }),
 
   // Added by LaunchBootTest; WaitForBoot notes what it sees.

@@ -71,6 +71,26 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The registered AMI differs from what was asked for.',
   },
+  WindowsImageUnusable: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'The Windows AMI cannot be found, or cannot lend its place to FreeBSD.',
+  },
+  WindowsDied: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The Windows instance ended before its root was replaced.',
+  },
+  RootSwapDisturbed: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'Somebody else started the Windows instance, or changed its disks, while its root was replaced.',
+  },
+  ImageNotWindows: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The AMI made on the windows road is not billed as Windows.',
+  },
   ImageFailed: { owner: 'aws', retryable: false, meaning: 'The AMI went to a failed state.' },
   InsufficientCapacity: {
     owner: 'aws',

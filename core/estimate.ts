@@ -12,6 +12,8 @@ export interface EstimatedBuild {
   readonly update: 'none' | 'freebsd-update' | 'pkg';
   /** Whether the image is booted before it counts as built. */
   readonly bootTest: boolean;
+  /** Whether the image takes the place of Windows, and is billed as such. */
+  readonly windows: boolean;
   /** The worker's instance type, if it is known; else the first that deployments use. */
   readonly instanceType?: string;
 }
@@ -91,16 +93,30 @@ const SNAPSHOT_SPEED = 20 * MB;
 /** As the worker, and some polls of a console that lags. Updates at first boot take longer, and are not known here. */
 const BOOT_TEST_SECONDS = 60;
 
+/** Windows boots for a minute or two; stopping it and changing its disk takes as long. Assumed. */
+const WINDOWS_SECONDS = 240;
+
+/** Of these it is billed for those in which it runs. Assumed. */
+const WINDOWS_RUNNING_SECONDS = 120;
+
+/** The disk that Amazon's Windows AMIs come with. */
+const WINDOWS_DISK_GIB = 30;
+
+/** Every type that deployments launch Windows or boot tests on first is a large: two vCPUs. */
+const VCPUS = 2;
+
 /** Detaching, RegisterImage and its polls, clean-up: no published figures; one poll of each. */
 const REST_SECONDS = 20;
 
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
-  states: 20,
+  states: 21,
   tasks: 12,
   /** Those of the boot test. */
   bootTest: { states: 3, tasks: 2 },
-  poll: { worker: 8, snapshot: 10, boot: 8 },
+  /** What the windows road has more than the others. */
+  windows: { states: 3, tasks: 2 },
+  poll: { worker: 8, snapshot: 10, boot: 8, windows: 5 },
   statesPerPoll: 3,
 } as const;
 
@@ -113,6 +129,8 @@ const WORKER_DISK_GIB = 10;
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
+const none = { states: 0, tasks: 0 };
+
 /** What a build will take, roughly: nothing here was measured on AWS. */
 export function estimate(build: EstimatedBuild): Estimate {
   const size = sizeOf(build);
@@ -121,18 +139,25 @@ export function estimate(build: EstimatedBuild): Estimate {
   const of = (name: string) => phases.find((phase) => phase.name === name)?.seconds ?? 0;
   const snapshot = of('snapshot');
   const boot = of('boot test');
-  const worker = seconds - snapshot - of('register') - boot;
-  const { poll, statesPerPoll, bootTest } = stateMachineShape;
-  const tasks = stateMachineShape.tasks - (build.bootTest ? 0 : bootTest.tasks);
-  const states = stateMachineShape.states - (build.bootTest ? 0 : bootTest.states);
+  const windows = of('windows');
+  const worker = seconds - snapshot - of('register') - boot - windows;
+  const { poll, statesPerPoll } = stateMachineShape;
+  const unused = build.bootTest ? none : stateMachineShape.bootTest;
+  const more = build.windows ? stateMachineShape.windows : none;
+  const tasks = stateMachineShape.tasks - unused.tasks + more.tasks;
+  const states = stateMachineShape.states - unused.states + more.states;
   const polls =
-    Math.ceil(worker / poll.worker) + Math.ceil(snapshot / poll.snapshot) + Math.ceil(boot / poll.boot);
+    Math.ceil(worker / poll.worker) +
+    Math.ceil(snapshot / poll.snapshot) +
+    Math.ceil(windows / poll.windows) +
+    Math.ceil(boot / poll.boot);
   const transitions = states + polls * statesPerPoll;
 
   const instanceType = build.instanceType ?? usualInstanceType[build.architecture];
   const hours = worker / 3600;
   // The deployment's first type for boot tests is the worker's (infra/functions.ts; a test compares).
   const bootHours = boot / 3600;
+  const windowsHours = build.windows ? WINDOWS_RUNNING_SECONDS / 3600 : 0;
   const lines = [
     {
       name: `worker ${instanceType}`,
@@ -151,9 +176,10 @@ export function estimate(build: EstimatedBuild): Estimate {
           },
         ]
       : []),
+    ...(build.windows ? windowsLines(windowsHours, bootHours, windows / 3600) : []),
     {
       name: 'public address',
-      dollars: prices.publicAddressHour * (hours + bootHours),
+      dollars: prices.publicAddressHour * (hours + bootHours + windowsHours),
       because: `${prices.publicAddressHour} an hour`,
     },
     {
@@ -189,6 +215,25 @@ export function estimate(build: EstimatedBuild): Estimate {
   };
 }
 
+/** What the windows road costs more. The licence is paid for the boot test too: its image is billed as Windows. */
+function windowsLines(running: number, boot: number, hours: number): Estimate['price']['lines'] {
+  const type = usualInstanceType.amd64;
+  const hour = prices.instanceHour[type] ?? 0;
+  return [
+    { name: `Windows ${type}`, dollars: hour * running, because: `${hour} an hour without its licence` },
+    {
+      name: 'Windows licence',
+      dollars: prices.windowsCoreHour * VCPUS * (running + boot),
+      because: `${prices.windowsCoreHour} a vCPU-hour, ${VCPUS} vCPUs, also while the image is tested`,
+    },
+    {
+      name: 'Windows disk',
+      dollars: (WINDOWS_DISK_GIB * prices.gp3GigabyteMonth * hours) / HOURS_PER_MONTH,
+      because: `${WINDOWS_DISK_GIB} GiB, ${prices.gp3GigabyteMonth} a GB-month`,
+    },
+  ];
+}
+
 function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
   const known = sets.flatMap((name) => setSizes[name] ?? []);
   const parts = [...known, ...(pkgbase ? [pkgbaseSize] : [])];
@@ -200,7 +245,7 @@ function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
 }
 
 function phasesOf(
-  { packages, update, bootTest }: EstimatedBuild,
+  { packages, update, bootTest, windows }: EstimatedBuild,
   size: Estimate['size'],
 ): Estimate['phases'] {
   const { download, extracted } = size;
@@ -240,6 +285,16 @@ function phasesOf(
       seconds: Math.max(30, extracted / SNAPSHOT_SPEED),
       because: 'no figure is published; a guess',
     },
+    ...(windows
+      ? [
+          {
+            name: 'windows',
+            seconds: WINDOWS_SECONDS,
+            because:
+              'Windows is launched, stopped and replaced, and the disk’s second snapshot holds nothing new; assumed',
+          },
+        ]
+      : []),
     ...(bootTest
       ? [{ name: 'boot test', seconds: BOOT_TEST_SECONDS, because: 'a boot and some polls, assumed' }]
       : []),

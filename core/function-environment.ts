@@ -28,6 +28,9 @@ export const functionEnvironment = {
     /** Types that recipes may have their image tried on, in the order in which they are taken when a recipe names none. */
     BOOT_TEST_INSTANCE_TYPES_AMD64: list,
     BOOT_TEST_INSTANCE_TYPES_ARM64: list,
+    /** SSM parameter with the Windows AMI whose place images of the windows road take. */
+    WINDOWS_IMAGE_PARAMETER: z.string().check(z.startsWith('/')),
+    WINDOWS_INSTANCE_TYPES: list,
     /** Regions that recipes may distribute to, beside the factory's own. */
     DISTRIBUTION_REGIONS: z.optional(list),
     /** What the paths of recipes' SSM parameters begin with. */
@@ -47,6 +50,13 @@ export const functionEnvironment = {
   wait: z.object({}),
   snapshot: z.object({}),
   register: z.object({}),
+  'launch-windows': z.object({
+    SUBNET_IDS: list,
+    SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
+  }),
+  'swap-root': z.object({}),
+  'create-image': z.object({}),
+  'wait-for-image': z.object({}),
   'launch-boot-test': z.object({
     SUBNET_IDS: list,
     SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),

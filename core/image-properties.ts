@@ -17,6 +17,10 @@ export const expectedProperties = (
   SriovNetSupport: 'simple',
   RootDeviceName: spec.rootDeviceName,
   RootDeviceType: 'ebs',
+  // Billed as what it is: EC2 User Guide, "AMI billing information fields".
+  UsageOperation: 'RunInstances',
+  PlatformDetails: 'Linux/UNIX',
+  Platform: '',
   'Ebs.SnapshotId': spec.snapshotId,
   'Ebs.VolumeSize': String(spec.rootSizeGiB),
   'Ebs.VolumeType': 'gp3',
@@ -29,14 +33,14 @@ export const expectedProperties = (
   ...(spec.throughput === undefined ? {} : { 'Ebs.Throughput': String(spec.throughput) }),
 });
 
-/** What is not as it was asked for, a line each; empty when all is. */
+/** What is not as it was asked for, a line each; empty when all is. What is wanted as '' must be absent. */
 export const differences = (
   wanted: Readonly<Record<string, string>>,
   found: Readonly<Record<string, string>>,
 ): string[] =>
   Object.entries(wanted)
-    .filter(([key, value]) => found[key] !== value)
-    .map(([key, value]) => `- ${key} is ${found[key] ?? 'absent'}, not ${value}`);
+    .filter(([key, value]) => (found[key] ?? '') !== value)
+    .map(([key, value]) => `- ${key} is ${found[key] ?? 'absent'}, not ${value || 'absent'}`);
 
 /** Whether a snapshot has the key that was asked for. What an alias stands for, and the account's own key, EC2 does not tell. */
 export const hasKey = ({ kmsKeyId }: Encryption, found: string | undefined): boolean =>

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 export const tagKey = {
   /** Execution name of the build that made the resource. */
   build: 'ami-foundry:build',
-  /** What the resource is for: worker, target, snapshot, image, boot-test. */
+  /** What the resource is for: worker, target, snapshot, image, boot-test, windows. */
   role: 'ami-foundry:role',
   /** SHA-256 of the recipe with its defaults. */
   recipeDigest: 'ami-foundry:recipe-digest',
@@ -21,7 +21,7 @@ export const tagKey = {
   name: 'Name',
 } as const;
 
-export type ResourceRole = 'worker' | 'target' | 'snapshot' | 'image' | 'boot-test';
+export type ResourceRole = 'worker' | 'target' | 'snapshot' | 'image' | 'boot-test' | 'windows';
 
 /** First hex digits of a digest that stand for it in names: 48 bits, so that two recipes of a company never meet. */
 const SHORT = 12;

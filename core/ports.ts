@@ -25,16 +25,29 @@ export interface WorkerSpec {
   readonly tags: Tags;
 }
 
-/** An instance to try an image with. */
+/** An instance that is told nothing. */
 export type BootTestSpec = Omit<WorkerSpec, 'userData'>;
+
+/** A disk of an instance, as the instance's own block device mapping has it. */
+export interface InstanceDisk {
+  readonly device: string;
+  readonly volumeId: string;
+  readonly state: 'attaching' | 'attached' | 'detaching' | 'detached';
+  readonly deleteOnTermination: boolean;
+  /** When it was attached; undefined when EC2 does not say. */
+  readonly attachedAt?: number | undefined;
+}
 
 export interface Instance {
   readonly instanceId: string;
   readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
   /** Why the state changed last, in AWS's words; empty when there is nothing to say. */
   readonly stateReason: string;
-  /** When it was launched; undefined when EC2 does not say. */
+  /** When it was launched, or started last; undefined when EC2 does not say. */
   readonly startedAt?: number | undefined;
+  /** The name that its root volume must be attached under. */
+  readonly rootDeviceName: string;
+  readonly disks: readonly InstanceDisk[];
 }
 
 export interface Instances {
@@ -45,6 +58,8 @@ export interface Instances {
   runWorker(spec: WorkerSpec): Promise<{ instanceId: string }>;
   /** Launches an image to see whether it boots: as a worker, and without user-data. Throws as runWorker does. */
   runBootTest(spec: BootTestSpec): Promise<{ instanceId: string }>;
+  /** Launches Windows, to take its place: as a boot test, but it is still there when it powers itself off. Throws as runWorker does. */
+  runWindows(spec: BootTestSpec): Promise<{ instanceId: string }>;
   /** Undefined when EC2 does not know the id (yet, or any more). */
   describe(instanceId: string): Promise<Instance | undefined>;
   findByBuild(build: string): Promise<Instance[]>;
@@ -54,6 +69,10 @@ export interface Instances {
   console(instanceId: string): Promise<string>;
   /** The screen as JPEG; undefined where EC2 has none to show. */
   screenshot(instanceId: string): Promise<Uint8Array | undefined>;
+  /** Stops the instance without waiting for its system to shut down. */
+  stop(instanceId: string): Promise<void>;
+  /** Lets the disk under that name go away with its instance. */
+  deleteOnTermination(instanceId: string, device: string): Promise<void>;
   /** Ends the instance without waiting for its system to shut down. No error when it is gone. */
   terminate(instanceIds: readonly string[]): Promise<void>;
 }
@@ -69,6 +88,8 @@ export interface VolumeSpec {
   readonly sizeGiB: number;
   /** Null or absent: not, unless the account encrypts everything. */
   readonly encryption?: Encryption | null;
+  /** What it holds from the beginning; nothing when absent. */
+  readonly snapshotId?: string | undefined;
   readonly tags: Tags;
 }
 
@@ -131,6 +152,15 @@ export interface ImageSpec {
   readonly tags: Tags;
 }
 
+/** What CreateImage is asked for; all the rest is as the instance has it. */
+export interface InstanceImageSpec {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly description: string;
+  readonly tags: Tags;
+  readonly snapshotTags: Tags;
+}
+
 export interface Image {
   readonly imageId: string;
   readonly name: string;
@@ -144,12 +174,17 @@ export interface Image {
   /** EC2 lets nobody deregister it. */
   readonly isProtected?: boolean;
   /** The properties that RegisterImage was asked for, as they are now. */
+  /** What DescribeImages says of it, by its names. */
   readonly properties: Readonly<Record<string, string>>;
   readonly tags: Tags;
 }
 
 export interface Images {
   register(spec: ImageSpec): Promise<{ imageId: string }>;
+  /** Makes an image, and the snapshot of its root, of an instance that is stopped. */
+  createFromInstance(spec: InstanceImageSpec): Promise<{ imageId: string }>;
+  /** Launches of the image will require IMDSv2; this cannot be taken back. */
+  requireImdsV2(imageId: string): Promise<void>;
   describe(imageId: string): Promise<Image | undefined>;
   /** Own images of that exact name. */
   findByName(name: string): Promise<Image[]>;

@@ -13,6 +13,8 @@ export const prices = {
     'm7g.large': 0.0816,
     'm6g.large': 0.077,
   } as Readonly<Record<string, number>>,
+  /** What an hour of Windows costs more than one of Linux/UNIX, for each vCPU: m5.large is 0.188 with Windows and 0.096 without. */
+  windowsCoreHour: 0.046,
   /** A public IPv4 address for an hour: the worker's way to the mirrors. */
   publicAddressHour: 0.005,
   /** A GB-month of gp3, with its 3,000 IOPS and 125 MB/s. */

@@ -1,4 +1,5 @@
 import type { BuildState } from './build-state.ts';
+import { FactoryError } from './errors.ts';
 
 type Waiting = BuildState['waiting'];
 
@@ -9,6 +10,17 @@ export const beginWaiting = (previous: Waiting | undefined, now: number): Waitin
 /** Notes what was seen, and since when it has been so. */
 export const noteSeen = (waiting: Waiting, seen: string, now: number): Waiting =>
   seen === waiting.seen ? waiting : { ...waiting, seen, seenAt: now };
+
+const MINUTE = 60_000;
+
+/** The wait, while it lasts no longer than that. Throws `WaitTimedOut`. */
+export function within(waiting: Waiting, now: number, limit: number, what: string): Waiting {
+  if (now - waiting.since <= limit) return waiting;
+  throw new FactoryError('WaitTimedOut', {
+    message: `${what} is still ${waiting.seen} after ${Math.round(limit / MINUTE)} minutes`,
+    remedy: 'look at the resource in the EC2 console and at the AWS Health Dashboard; then build again.',
+  });
+}
 
 /** The console of an ended instance may be posted late (GetConsoleOutput): four polls are half a minute. */
 export const GONE_POLLS = 4;

@@ -40,6 +40,9 @@ export const bootTestInstanceTypes = {
   arm64: ['m7g.large', 'm6g.large', 'c7g.large', 't4g.small'],
 } as const;
 
+/** Where Windows is launched to be replaced: Nitro like the rest, and its licence is paid by vCPU. */
+export const windowsInstanceTypes = ['m6i.large', 'm5.large'] as const;
+
 export interface FunctionsProps {
   readonly artifacts: Bucket;
   readonly payload: WorkerPayload;
@@ -62,6 +65,8 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
       WORKER_SECONDS: String(WORKER_SECONDS),
       BOOT_TEST_INSTANCE_TYPES_AMD64: bootTestInstanceTypes.amd64.join(','),
       BOOT_TEST_INSTANCE_TYPES_ARM64: bootTestInstanceTypes.arm64.join(','),
+      WINDOWS_IMAGE_PARAMETER: settings.windowsImageParameter,
+      WINDOWS_INSTANCE_TYPES: windowsInstanceTypes.join(','),
       ...(settings.distributionRegions
         ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') }
         : {}),
@@ -79,6 +84,10 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     wait: {},
     snapshot: {},
     register: {},
+    'launch-windows': place,
+    'swap-root': {},
+    'create-image': {},
+    'wait-for-image': {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET },
     'clean-up': { ARTIFACTS_BUCKET },
@@ -94,6 +103,7 @@ export function stepFunctions(
     ...props,
     workerTypes: Object.values(workerInstanceTypes).flat(),
     bootTestTypes: Object.values(bootTestInstanceTypes).flat(),
+    windowsTypes: windowsInstanceTypes,
   });
   const made = Object.entries(environments(props)).map(([name, environment]) => [
     name,

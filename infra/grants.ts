@@ -17,6 +17,7 @@ export interface GrantTargets {
   readonly settings: FoundrySettings;
   readonly workerTypes: readonly string[];
   readonly bootTestTypes: readonly string[];
+  readonly windowsTypes: readonly string[];
 }
 
 type Conditions = Record<string, Record<string, string | readonly string[]>>;
@@ -48,7 +49,7 @@ const taggedOnly: Conditions = {
  */
 export function grantsOf(
   scope: Construct,
-  { artifacts, payload, network, settings, workerTypes, bootTestTypes }: GrantTargets,
+  { artifacts, payload, network, settings, workerTypes, bootTestTypes, windowsTypes }: GrantTargets,
 ): Readonly<Record<StepName, readonly PolicyStatement[]>> {
   const { partition } = Stack.of(scope);
   const { own, instance, volume, image, snapshot } = ec2Resources(scope);
@@ -75,7 +76,10 @@ export function grantsOf(
 
   return {
     plan: [
-      allow('ssm:GetParameter', workerImageParameters(scope, settings.workerImageParameter)),
+      allow('ssm:GetParameter', [
+        ...imageParameters(scope, settings.workerImageParameter),
+        ...imageParameters(scope, settings.windowsImageParameter),
+      ]),
       describe('Images'),
       // An image that is adopted takes over what the recipe says of retention.
       allow('ec2:CreateTags', image, {
@@ -118,7 +122,7 @@ export function grantsOf(
       ]),
     ],
     attach: [describe('Volumes'), allow('ec2:AttachVolume', [instance, volume], ours), ...keys],
-    wait: [describe('Images', 'Instances', 'Snapshots', 'Volumes')],
+    wait: [describe('Instances', 'Snapshots', 'Volumes')],
     'wait-for-worker': [
       describe('Instances'),
       allow('ec2:GetConsoleOutput', instance, ours),
@@ -138,6 +142,35 @@ export function grantsOf(
       allow('ec2:RegisterImage', snapshot, ours),
       allow('ec2:RegisterImage', image, tagged),
       tagOnCreation(image, 'RegisterImage'),
+    ],
+    'launch-windows': [
+      describe('Subnets'),
+      allow('ec2:CreateVolume', volume, taggedOnly),
+      allow('ec2:CreateVolume', snapshot, ours),
+      ...runTagged(windowsTypes),
+      // The licence is Amazon's to give; an image of somebody else may be billed for more.
+      allow('ec2:RunInstances', image, { StringEquals: { 'ec2:Owner': 'amazon' } }),
+      tagOnCreation([instance, volume], 'CreateVolume', 'RunInstances'),
+      // One in whose zone there is no room for its disk.
+      allow('ec2:TerminateInstances', instance, ours),
+    ],
+    'swap-root': [
+      describe('Instances', 'Volumes'),
+      allow('ec2:StopInstances', instance, ours),
+      allow('ec2:ModifyInstanceAttribute', [instance, volume], ours),
+      allow(['ec2:AttachVolume', 'ec2:DetachVolume'], [instance, volume], ours),
+      allow('ec2:DeleteVolume', volume, ours),
+    ],
+    'create-image': [
+      describe('Images', 'Instances'),
+      allow('ec2:CreateImage', instance, ours),
+      allow('ec2:CreateImage', [image, snapshot], tagged),
+      tagOnCreation([image, snapshot], 'CreateImage'),
+    ],
+    'wait-for-image': [
+      describe('Images', 'Snapshots'),
+      // What CreateImage has made is told to require IMDSv2 when it is there.
+      allow('ec2:ModifyImageAttribute', image, ours),
     ],
     'launch-boot-test': [
       describe('Subnets'),
@@ -249,7 +282,7 @@ const executionsOf = (stateMachine: StateMachine): string => {
 };
 
 /** One ARN per architecture. Public parameters belong to no account (Systems Manager User Guide, "Working with public parameters"). */
-function workerImageParameters(scope: Construct, name: string): string[] {
+function imageParameters(scope: Construct, name: string): string[] {
   const { partition, region, account } = Stack.of(scope);
   const owner = name.startsWith('/aws/service/') ? '' : account;
   const names = ['amd64', 'arm64'].map((architecture) => name.replaceAll('{architecture}', architecture));

@@ -4,6 +4,8 @@ export interface FoundrySettings {
   readonly workerImageParameter: string;
   /** Account id (or alias such as `amazon`) that must own the worker's AMI; anyone when absent. */
   readonly workerImageOwner?: string;
+  /** SSM parameter with the Windows AMI whose place images of the windows road take; Amazon must own it. */
+  readonly windowsImageParameter: string;
   /** A network of one's own; a small one is made when absent. */
   readonly network?: { readonly vpcId: string; readonly subnetIds: readonly string[] };
   /** Zones of the network that is made; two that the account has when absent. */
@@ -23,11 +25,15 @@ export interface FoundrySettings {
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
 const WORKER_IMAGE_PARAMETER = '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE';
 
+/** The smallest Windows that every region has (AWS Systems Manager User Guide, "Calling AMI public parameters"). */
+const WINDOWS_IMAGE_PARAMETER = '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base';
+
 const PARAMETER_PREFIX = '/ami-foundry/';
 
 /** Each setting: the context key, and what its text must look like. */
 const shapes = {
   workerImageParameter: /^\/[\w.\-/{}]+$/,
+  windowsImageParameter: /^\/[\w.\-/]+$/,
   workerImageOwner: /^(\d{12}|[a-z-]+)$/,
   vpcId: /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/,
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
@@ -54,6 +60,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   };
   const workerImageOwner = read('workerImageOwner');
   const workerImageParameter = read('workerImageParameter') ?? WORKER_IMAGE_PARAMETER;
+  const windowsImageParameter = read('windowsImageParameter') ?? WINDOWS_IMAGE_PARAMETER;
   const vpcId = read('vpcId');
   const subnetIds = read('subnetIds')?.split(',');
   const zones = read('zones')?.split(',');
@@ -72,6 +79,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     throw new Error(`the CDK context is not right:\n${wrong.map((w) => `- ${w}`).join('\n')}`);
   return {
     workerImageParameter,
+    windowsImageParameter,
     parameterPrefix,
     reaperDryRun,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
 import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
+import { findWorkerImage } from './ec2/worker-image.ts';
 import { Events } from './events.ts';
 import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
@@ -11,6 +12,7 @@ import { sts } from './front/sts.ts';
 import { guard } from './iam/guard.ts';
 import { Iam, REFUSALS } from './iam/iam.ts';
 import { InstanceHost } from './instance-host/host.ts';
+import { HOST_ADDRESS } from './instance-host/machine.ts';
 import { type StubBehaviour, StubHost } from './instance-host/stub.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
@@ -30,7 +32,10 @@ export interface CloudOptions {
   /** Regions that the account has enabled besides those that every account has. */
   optInRegions?: readonly string[];
   accountId?: string;
-  /** Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. */
+  /**
+   * Real length of a second of Wait states and schedules; 0.02 by default, so a 15 s pause lasts 0.3 s. With a worker image 1:
+   * an emulated FreeBSD takes hours, and an execution has room for 25,000 events, nine for each look at it.
+   */
   timeScale?: number;
   /** Delays of EC2's state changes, milliseconds. */
   delays?: Partial<Delays>;
@@ -41,6 +46,8 @@ export interface CloudOptions {
   stub?: StubBehaviour;
   publicImageQuota?: number;
   createImageBilling?: RegionSettings['createImageBilling'];
+  /** A FreeBSD disk (qcow2 or raw, also with .xz) that workers boot in QEMU; without it they are processes of this machine. */
+  workerImage?: string | undefined;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -63,6 +70,8 @@ export interface Cloud {
   readonly iam: Iam;
   /** Names of the EC2 actions that are emulated. */
   readonly ec2Actions: readonly string[];
+  /** What workers are: this machine's processes, or machines that boot the worker image. */
+  readonly workers: 'processes' | 'machines';
   stop(): Promise<void>;
 }
 
@@ -70,6 +79,7 @@ export interface Cloud {
 const ACCOUNT_ID = '000000000000';
 const REGION = 'us-east-1';
 const TIME_SCALE = 0.02;
+const TIME_SCALE_OF_MACHINES = 1;
 /** Quota L-1216C47A is 5 in a new account and commonly raised; 64 lets a matrix of builds run. */
 const VCPU_QUOTA = 64;
 /** Quota L-0E3CBAB9 as a new account has it. */
@@ -81,7 +91,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     port = 0,
     region = REGION,
     accountId = ACCOUNT_ID,
-    timeScale = TIME_SCALE,
+    workerImage,
+    timeScale = workerImage === undefined ? TIME_SCALE : TIME_SCALE_OF_MACHINES,
     clock = systemClock,
     log = (line: string) => console.error(line),
   } = options;
@@ -120,6 +131,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         publicImageQuota: options.publicImageQuota ?? PUBLIC_IMAGE_QUOTA,
       },
       throttle: options.throttle !== false,
+      workerImage: workerImage === undefined ? undefined : await findWorkerImage(workerImage),
       clock,
       disks,
       host: instanceHost,
@@ -136,6 +148,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       accountId,
       endpoint: () => endpoint,
       credentialsOf: (role) => iam.credentialsOf(role),
+      hostAddress: workerImage === undefined ? undefined : HOST_ADDRESS,
     });
     const storage = new Storage({ stateDirectory, region });
     const states: States = createStates({
@@ -183,6 +196,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         ebs: async (request, response, url, scope) => {
           const { ebs } = await regions.of(scope.region);
           await ebs.answer(request, response, url);
+        },
+        autoscaling: async (request, response, url, scope) => {
+          const { autoScaling } = await regions.of(scope.region);
+          await autoScaling.answer(request, response, url, scope.accessKey);
         },
         kms: async (request, response, url, scope) => {
           const { keys } = await regions.of(scope.region);
@@ -237,6 +254,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       faults,
       iam,
       ec2Actions: ec2.actionNames,
+      workers: workerImage === undefined ? 'processes' : 'machines',
       stop,
     };
   } catch (error) {

@@ -29,8 +29,11 @@ const REAPER_TIMEOUT_SECONDS = 300;
 /** infra/ uses the same. */
 const REAPER_EVERY_SECONDS = 15 * 60;
 
+/** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
+const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
+
 export interface DeploySettings {
-  /** Seconds a worker may take, launch to report; infra/ allows 2700. */
+  /** Seconds a worker may take, launch to report. */
   readonly workerSeconds?: number;
   /** The policy of each role, as infra/ grants it; without one a role may do everything. */
   readonly policies?: (place: DeployedPlace) => Readonly<Record<string, readonly Statement[]>>;
@@ -52,7 +55,7 @@ export const functionNameOf = (name: FunctionName): string => `ami-foundry-${nam
 
 export async function deploy(
   cloud: Cloud,
-  { workerSeconds = 2700, policies }: DeploySettings = {},
+  { workerSeconds = WORKER_SECONDS[cloud.workers], policies }: DeploySettings = {},
 ): Promise<Deployment> {
   const client = {
     region: cloud.region,
@@ -81,12 +84,14 @@ export async function deploy(
       ARTIFACTS_BUCKET: artifactsBucket,
       WORKER_IMAGE_PARAMETER: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
       // A process instance runs what this machine runs.
-      WORKER_PLATFORM: process.platform === 'freebsd' ? 'freebsd' : 'linux',
+      WORKER_PLATFORM: cloud.workers === 'machines' || process.platform === 'freebsd' ? 'freebsd' : 'linux',
       WORKER_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       WORKER_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WORKER_SECONDS: String(workerSeconds),
       BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
+      WINDOWS_IMAGE_PARAMETER: '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
+      WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
       DISTRIBUTION_REGIONS: 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2',
       PARAMETER_PREFIX: '/',
     },
@@ -102,6 +107,10 @@ export async function deploy(
     wait: {},
     snapshot: {},
     register: {},
+    'launch-windows': place,
+    'swap-root': {},
+    'create-image': {},
+    'wait-for-image': {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET: artifactsBucket },
     'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },

@@ -1,6 +1,7 @@
 // `make cloud`: the local cloud until Ctrl-C. Arguments: [--state DIR] [--port N].
 import { parseArgs } from 'node:util';
 import { startCloud } from './cloud.ts';
+import { WorkerImageUnusable } from './ec2/worker-image.ts';
 import { StateDirectoryInUse } from './state-directory.ts';
 
 const { values } = parseArgs({
@@ -15,7 +16,8 @@ if (!Number.isInteger(port) || port < 0 || port > 65_535) {
   process.exit(2);
 }
 const started = performance.now();
-const starting = startCloud({ stateDirectory: values.state, port });
+const workerImage = process.env.WORKER_IMAGE || undefined;
+const starting = startCloud({ stateDirectory: values.state, port, workerImage });
 
 // Before the first await: a signal that comes while the cloud starts must not leave its lock behind.
 let stopping = false;
@@ -37,7 +39,7 @@ process.on('SIGINT', stop);
 process.on('SIGTERM', stop);
 
 const cloud = await starting.catch((error: unknown): never => {
-  if (!(error instanceof StateDirectoryInUse)) throw error;
+  if (!(error instanceof StateDirectoryInUse || error instanceof WorkerImageUnusable)) throw error;
   console.error(error.message);
   process.exit(1);
 });

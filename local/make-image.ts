@@ -11,6 +11,7 @@ import { addSetting, type Settings } from '../cli/setting.ts';
 import { FactoryError } from '../core/errors.ts';
 import { executionName, imageRecordKey, tagKey } from '../core/names.ts';
 import { type Recipe, recipeDigest } from '../core/recipe.ts';
+import { roadWarnings } from '../core/windows-road.ts';
 import { showProgress } from './build-progress.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { MissingGrub } from './demo-release/boot-files.ts';
@@ -18,7 +19,10 @@ import { makeDemoRelease } from './demo-release/make.ts';
 import { startMirror } from './demo-release/serve.ts';
 import { deploy } from './deploy.ts';
 import { snapshotPath } from './ec2/disks.ts';
+import { OWN_NAME } from './ec2/seed.ts';
+import { WorkerImageUnusable } from './ec2/worker-image.ts';
 import { followBuild } from './follow-build.ts';
+import { HOST_ADDRESS } from './instance-host/machine.ts';
 import { StateDirectoryInUse } from './state-directory.ts';
 
 const run = promisify(execFile);
@@ -45,7 +49,8 @@ async function main(): Promise<number> {
   });
   const [file = 'examples/demo.yaml'] = positionals;
   const builds = await readRecipeFile(file, values.set.reduce(withSetting, {}));
-  const cloud = await startCloud({ stateDirectory: values.state });
+  const workerImage = process.env.WORKER_IMAGE || undefined;
+  const cloud = await startCloud({ stateDirectory: values.state, workerImage });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     // The worker is a process of its own group: a cloud that just dies would leave it running.
     process.once(signal, () => {
@@ -93,7 +98,7 @@ const fileName = ({ recipe, coordinates }: WantedBuild): string =>
 
 /** Whether it succeeded. */
 async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: string): Promise<boolean> {
-  const { recipe } = wanted;
+  const recipe = cloud.workers === 'machines' ? fromMachines(wanted.recipe) : wanted.recipe;
   const started = performance.now();
   const { stateMachineArn, artifactsBucket } = await deploy(cloud);
   const client = {
@@ -103,6 +108,8 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
   };
   const sfn = new SFNClient(client);
   const ec2 = new EC2Client(client);
+  for (const warning of roadWarnings(recipe)) console.error(`WARNING: ${warning}.\n`);
+  if (cloud.workers === 'machines') await refuseOtherArchitecture(ec2, recipe);
   const executionArn = await startBuild(sfn, stateMachineArn, recipe);
   const { execution } = await showProgress(followBuild(sfn, ec2, executionArn));
   const look = [
@@ -177,6 +184,30 @@ async function startBuild(sfn: SFNClient, stateMachineArn: string, recipe: Recip
   }
 }
 
+/** The recipe as machines have to read it: 127.0.0.1 is a machine itself there. */
+const fromMachines = (recipe: Recipe): Recipe => {
+  const fromMachine = (url: string) =>
+    url.replace(/^(https?:\/\/)127\.0\.0\.1(?=[:/]|$)/, `$1${HOST_ADDRESS}`);
+  return {
+    ...recipe,
+    mirrors: recipe.mirrors.map(fromMachine),
+    repositories: recipe.repositories.map((one) => ({ ...one, url: fromMachine(one.url) })),
+  };
+};
+
+/** A machine runs programs of its own architecture only. */
+async function refuseOtherArchitecture(ec2: EC2Client, { architecture }: Recipe): Promise<void> {
+  const { Images: [image] = [] } = await ec2.send(
+    new DescribeImagesCommand({ Filters: [{ Name: 'name', Values: [`${OWN_NAME} *`] }] }),
+  );
+  const its = image?.Architecture === 'x86_64' ? 'amd64' : image?.Architecture;
+  if (its === architecture) return;
+  throw new WorkerImageUnusable(
+    process.env.WORKER_IMAGE ?? '',
+    `is a disk of ${its}, and the recipe's architecture is ${architecture}`,
+  );
+}
+
 /** A recipe whose mirror is this machine means the demo release: it is made, and served there. */
 async function serveDemoRelease(recipe: Recipe) {
   const url = recipe.mirrors
@@ -203,7 +234,9 @@ async function serveDemoRelease(recipe: Recipe) {
 try {
   process.exitCode = await main();
 } catch (error) {
-  const told = [FactoryError, StateDirectoryInUse, MissingGrub].some((kind) => error instanceof kind);
+  const told = [FactoryError, StateDirectoryInUse, MissingGrub, WorkerImageUnusable].some(
+    (kind) => error instanceof kind,
+  );
   if (!(told && error instanceof Error)) throw error;
   console.error(`${error.name}: ${error.message}`);
   process.exitCode = 2;

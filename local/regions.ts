@@ -1,5 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AutoScalingServer } from './autoscaling/server.ts';
 import type { Clock } from './clock.ts';
 import { BlockStore } from './ebs/block-store.ts';
 import { EbsServer } from './ebs/server.ts';
@@ -11,6 +12,7 @@ import { Region, type RegionSettings } from './ec2/region.ts';
 import { seedImages } from './ec2/seed.ts';
 import { Ec2Server } from './ec2/server.ts';
 import { Throttle } from './ec2/throttle.ts';
+import type { WorkerImage } from './ec2/worker-image.ts';
 import { ServiceError, unsupported } from './front/service-error.ts';
 import type { InstanceHost } from './instance-host/host.ts';
 import { Keys } from './kms/keys.ts';
@@ -25,6 +27,7 @@ interface Services {
   ebs: EbsServer;
   parameters: Parameters;
   keys: Keys;
+  autoScaling: AutoScalingServer;
 }
 
 interface Parts {
@@ -33,6 +36,8 @@ interface Parts {
   home: string;
   optedIn: readonly string[];
   settings: Omit<RegionSettings, 'region'>;
+  /** What workers of the home region boot; without it they are processes. */
+  workerImage: WorkerImage | undefined;
   throttle: boolean;
   clock: Clock;
   disks: Disks;
@@ -97,7 +102,7 @@ export class Regions {
   }
 
   async #make(name: string): Promise<Services> {
-    const { stateDirectory, home, settings, clock, disks, host, log } = this.#parts;
+    const { stateDirectory, home, settings, workerImage, clock, disks, host, log } = this.#parts;
     const directory = name === home ? stateDirectory : join(stateDirectory, 'regions', name);
     await mkdir(directory, { recursive: true });
     const keys = await Keys.open({
@@ -119,7 +124,7 @@ export class Regions {
       log,
     });
     await recover(region);
-    const publicParameters = seedImages(region);
+    const publicParameters = await seedImages(region, name === home ? workerImage : undefined);
     await region.save();
     const parameters = await Parameters.open({
       path: join(directory, 'ssm.json'),
@@ -132,7 +137,14 @@ export class Regions {
       blocks: new BlockStore(disks),
       throttle: this.#parts.throttle ? new EbsThrottle(clock) : undefined,
     });
-    return { region, ec2: new Ec2Server({ region, parameters, throttle }), ebs, parameters, keys };
+    return {
+      region,
+      ec2: new Ec2Server({ region, parameters, throttle }),
+      ebs,
+      parameters,
+      keys,
+      autoScaling: new AutoScalingServer(region),
+    };
   }
 }
 

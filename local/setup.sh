@@ -11,11 +11,12 @@ PATH=$PATH:/usr/sbin:/sbin
 wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl openssl:openssl pgrep:procps
 grub-mkimage:grub-common qemu-system-x86_64:qemu-system-x86'
 files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf'
+[ -z "${WORKER_IMAGE:-}" ] || wanted="$wanted qemu-img:qemu-utils"
 if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
 grub-fstest:grub-common packer:packer setpriv:util-linux git:git postfix:postfix ip:iproute2
 gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd bzip2:bzip2
-qemu-system-aarch64:qemu-system-arm"
+qemu-system-aarch64:qemu-system-arm qemu-img:qemu-utils mkfs.ext4:e2fsprogs"
     files="$files /usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64"
 fi
 

@@ -1,10 +1,12 @@
 import {
+  CreateImageCommand,
   CreateTagsCommand,
   DeregisterImageCommand,
   DescribeImagesCommand,
   type EC2Client,
   type Image as Ec2Image,
   type Filter,
+  ModifyImageAttributeCommand,
   paginateDescribeImages,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
@@ -28,6 +30,9 @@ function fromEc2(image: Ec2Image): OfBuild<Image> {
     TpmSupport: image.TpmSupport,
     RootDeviceName: image.RootDeviceName,
     RootDeviceType: image.RootDeviceType,
+    Platform: image.Platform,
+    PlatformDetails: image.PlatformDetails,
+    UsageOperation: image.UsageOperation,
     'Ebs.SnapshotId': root?.SnapshotId,
     'Ebs.VolumeSize': root?.VolumeSize,
     'Ebs.VolumeType': root?.VolumeType,
@@ -104,6 +109,26 @@ export const ec2Images = (ec2: EC2Client): Images => {
       );
       if (!ImageId) throw new Error('RegisterImage returned no image id');
       return { imageId: ImageId };
+    },
+    async createFromInstance(spec) {
+      const { ImageId } = await ec2.send(
+        new CreateImageCommand({
+          InstanceId: spec.instanceId,
+          Name: spec.name,
+          Description: spec.description,
+          // One that somebody starts in this moment must not be rebooted for it.
+          NoReboot: true,
+          TagSpecifications: [
+            toTagSpecification('image', spec.tags),
+            toTagSpecification('snapshot', spec.snapshotTags),
+          ],
+        }),
+      );
+      if (!ImageId) throw new Error('CreateImage returned no image id');
+      return { imageId: ImageId };
+    },
+    async requireImdsV2(imageId) {
+      await ec2.send(new ModifyImageAttributeCommand({ ImageId: imageId, ImdsSupport: { Value: 'v2.0' } }));
     },
     describe: async (imageId) => {
       const image = await describe(imageId);

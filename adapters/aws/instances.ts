@@ -6,8 +6,11 @@ import {
   type Filter,
   GetConsoleOutputCommand,
   GetConsoleScreenshotCommand,
+  ModifyInstanceAttributeCommand,
   paginateDescribeInstances,
   RunInstancesCommand,
+  type RunInstancesCommandInput,
+  StopInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import type { BootTestSpec, Instance, Instances, OfBuild } from '../../core/ports.ts';
@@ -19,6 +22,18 @@ const fromEc2 = (instance: Ec2Instance): Instance => ({
   state: instance.State?.Name ?? 'pending',
   stateReason: instance.StateReason?.Message ?? instance.StateTransitionReason ?? '',
   startedAt: instance.LaunchTime?.getTime(),
+  rootDeviceName: instance.RootDeviceName ?? '',
+  disks: (instance.BlockDeviceMappings ?? []).flatMap(({ DeviceName = '', Ebs }) =>
+    Ebs === undefined
+      ? []
+      : {
+          device: DeviceName,
+          volumeId: Ebs.VolumeId ?? '',
+          state: Ebs.Status ?? 'attaching',
+          deleteOnTermination: Ebs.DeleteOnTermination ?? false,
+          attachedAt: Ebs.AttachTime?.getTime(),
+        },
+  ),
 });
 
 async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Instance>[]> {
@@ -34,7 +49,7 @@ async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Instance
 async function run(
   ec2: EC2Client,
   spec: BootTestSpec,
-  more: { readonly UserData?: string },
+  more: Pick<RunInstancesCommandInput, 'UserData' | 'InstanceInitiatedShutdownBehavior'>,
 ): Promise<{ instanceId: string }> {
   const { Instances: [instance] = [] } = await ec2.send(
     new RunInstancesCommand({
@@ -61,6 +76,9 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
     run(ec2, spec, { UserData: Buffer.from(userData).toString('base64') }),
 
   runBootTest: (spec) => run(ec2, spec, {}),
+
+  // Windows restarts, and may power itself off, in its first minutes; that it is stopped is what is wanted of it.
+  runWindows: (spec) => run(ec2, spec, { InstanceInitiatedShutdownBehavior: 'stop' }),
 
   describe: (instanceId) =>
     unless(['InvalidInstanceID.NotFound'], async () => {
@@ -91,6 +109,20 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
       async () => (await ec2.send(new GetConsoleScreenshotCommand({ InstanceId: instanceId }))).ImageData,
     );
     return data === undefined ? undefined : Buffer.from(data, 'base64');
+  },
+
+  async stop(instanceId) {
+    // SkipOsShutdown: what Windows has on its disk is thrown away.
+    await ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId], SkipOsShutdown: true }));
+  },
+
+  async deleteOnTermination(instanceId, device) {
+    await ec2.send(
+      new ModifyInstanceAttributeCommand({
+        InstanceId: instanceId,
+        BlockDeviceMappings: [{ DeviceName: device, Ebs: { DeleteOnTermination: true } }],
+      }),
+    );
   },
 
   async terminate(instanceIds) {

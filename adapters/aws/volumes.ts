@@ -38,6 +38,7 @@ export const ec2Volumes = (ec2: EC2Client): Volumes => ({
         ClientToken: spec.clientToken,
         AvailabilityZone: spec.zone,
         Size: spec.sizeGiB,
+        ...(spec.snapshotId === undefined ? {} : { SnapshotId: spec.snapshotId }),
         VolumeType: 'gp3',
         ...(spec.encryption ? { Encrypted: true } : {}),
         ...(spec.encryption?.kmsKeyId ? { KmsKeyId: spec.encryption.kmsKeyId } : {}),

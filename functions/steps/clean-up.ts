@@ -6,7 +6,9 @@ import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../cor
 
 export const cleanUpStep = {
   name: 'clean-up',
-  input: z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true, bootTest: true })),
+  input: z.partial(
+    z.pick(buildState, { worker: true, snapshot: true, windows: true, image: true, bootTest: true }),
+  ),
   output: z.pick(buildState, { cleaned: true }),
   options: z.object({ outcome: z.enum(['succeeded', 'failed']) }),
 };
@@ -33,7 +35,7 @@ export const cleanUp =
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
     { name: build, startTime }: Execution,
   ): Promise<z.output<typeof cleanUpStep.output>> => {
-    const knownInstances = [state.worker, ...(state.bootTest?.machines ?? [])];
+    const knownInstances = [state.worker, state.windows, ...(state.bootTest?.machines ?? [])];
     const workers = await ofBuild(instances, build, knownInstances, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
     // The name of an execution comes free after 90 days (StartExecution), at once when the state machine is made anew: what an
@@ -43,7 +45,7 @@ export const cleanUp =
     // Not those that have terminated: their tags go away in time, and with them the right to touch them.
     await instances.terminate(alive);
 
-    const found = await ofBuild(volumes, build, [state.worker], 'volumeId');
+    const found = await ofBuild(volumes, build, [state.worker, state.windows], 'volumeId');
     const disks = found.filter(({ state }) => state !== 'deleted');
     const busy: string[] = [];
     for (const { volumeId, state: volumeState } of disks) {
@@ -63,9 +65,15 @@ export const cleanUp =
         await artifacts.copy(artifactKey(build, file), imageRecordKey(build, file));
     }
     const allImages = failed ? await ofBuild(images, build, [state.image], 'imageId') : [];
-    const doomedImages = allImages.filter(ofThisExecution).map(({ imageId }) => imageId);
+    const doomed = allImages.filter(ofThisExecution);
+    const doomedImages = doomed.map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);
-    const allSnapshots = (await ofBuild(snapshots, build, [state.snapshot], 'snapshotId'))
+    // CreateImage makes a snapshot too, whose id only its image tells at first.
+    const held = doomed.flatMap(({ rootSnapshotId }) =>
+      rootSnapshotId === undefined ? [] : { snapshotId: rootSnapshotId },
+    );
+    const knownSnapshots = [state.snapshot, state.windows, ...held];
+    const allSnapshots = (await ofBuild(snapshots, build, knownSnapshots, 'snapshotId'))
       .filter(ofThisExecution)
       .map(({ snapshotId }) => snapshotId);
     const doomedSnapshots = failed
@@ -85,6 +93,7 @@ export const cleanUp =
         volumes: union(
           disks.map(({ volumeId }) => volumeId),
           state.worker?.volumeId,
+          state.windows?.volumeId,
         ),
         snapshots: doomedSnapshots,
         images: doomedImages,
@@ -112,6 +121,6 @@ async function ofBuild<Key extends string, T extends Readonly<Record<Key, string
   return found;
 }
 
-const union = (ids: readonly string[], id: string | undefined): string[] => [
-  ...new Set(id === undefined ? ids : [...ids, id]),
+const union = (ids: readonly string[], ...more: readonly (string | undefined)[]): string[] => [
+  ...new Set([...ids, ...more.filter((id) => id !== undefined)]),
 ];

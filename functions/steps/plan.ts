@@ -13,6 +13,7 @@ import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
 import { imageLine, readRetentionTag, retentionTag } from '../../core/retention-tag.ts';
+import { inheritedProperties, roadWarnings, windowsImageProblems } from '../../core/windows-road.ts';
 
 export const planStep = {
   name: 'plan',
@@ -51,6 +52,7 @@ export const plan =
     const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources) });
     const bootTest = planBootTest(resolved, settings);
     const workerImage = await findWorkerImage(recipe, parameters, images, settings);
+    const windows = recipe.image.road === 'windows' ? await planWindows(parameters, images, settings) : null;
 
     const seconds = settings.WORKER_SECONDS + CAPACITY_ALLOWANCE_SECONDS;
     const jobText = await renderJob(resolved, {
@@ -86,18 +88,19 @@ export const plan =
         rootSizeGiB: recipe.rootSize,
         road: recipe.image.road ?? 'unix',
         encryption: recipe.image.encryption ? { kmsKeyId: recipe.image.encryption.kmsKey ?? null } : null,
-        warnings: [],
+        warnings: roadWarnings(recipe),
         worker: {
           imageId: workerImage,
           instanceTypes: instanceTypes(recipe, settings),
           secondsAllowed: settings.WORKER_SECONDS,
         },
+        windows,
         bootTest,
         distribution: planDistribution(resolved, arn, settings),
         job: { key: jobKey, sha256: createHash('sha256').update(jobText).digest('hex') },
         image: {
           ...resolved.image,
-          rootDeviceName: ROOT_DEVICE,
+          rootDeviceName: windows?.inherited.RootDeviceName ?? ROOT_DEVICE,
           tags: { ...recipe.image.tags, ...imageTags(build, resolved) },
         },
       },
@@ -215,6 +218,32 @@ async function findWorkerImage(
     remedy:
       'set WORKER_IMAGE_PARAMETER of the plan function to a parameter with a FreeBSD AMI of this region.',
   });
+}
+
+/** The Windows whose place the image takes. Which one is for the deployment to say, which pays for its licence. */
+async function planWindows(
+  parameters: Parameters,
+  images: Images,
+  { WINDOWS_IMAGE_PARAMETER: parameter, WINDOWS_INSTANCE_TYPES: instanceTypes }: PlanSettings,
+): Promise<NonNullable<BuildState['plan']['windows']>> {
+  const imageId = await parameters.get(parameter);
+  const image = imageId === undefined ? undefined : await images.describe(imageId);
+  const problems =
+    image?.state === 'available'
+      ? windowsImageProblems(image.properties)
+      : [
+          imageId === undefined
+            ? '- the parameter does not exist in this region'
+            : `- there is no ${imageId}`,
+        ];
+  if (image === undefined || problems.length > 0) {
+    throw new FactoryError('WindowsImageUnusable', {
+      message: `the Windows AMI of SSM parameter ${parameter} cannot be used:\n${problems.join('\n')}`,
+      remedy:
+        'set windowsImageParameter of the deployment to a Windows AMI of Amazon for x86_64 without SQL Server and without TPM.',
+    });
+  }
+  return { imageId: image.imageId, instanceTypes, inherited: inheritedProperties(image.properties) };
 }
 
 async function findFinishedImage(resolved: ResolvedBuild, tested: boolean, images: Images) {

@@ -1,8 +1,7 @@
 import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
-import { FactoryError } from '../../core/errors.ts';
-import { tagKey } from '../../core/names.ts';
+import { findOwnImage } from '../../core/own-image.ts';
 import type { Images } from '../../core/ports.ts';
 
 export const registerStep = {
@@ -12,33 +11,13 @@ export const registerStep = {
   options: z.object({}),
 };
 
-/** Registers the snapshot as an AMI. RegisterImage has no client token: the name, unique per account, stands for one. */
+/** Registers the snapshot as an AMI, unless that was done before. */
 export const register =
   ({ images, clock }: { readonly images: Images; readonly clock: Clock }) =>
   async ({ plan, snapshot }: Pick<BuildState, 'plan' | 'snapshot'>): Promise<Pick<BuildState, 'image'>> => {
-    const { tags, ...image } = plan.image;
-    const [existing, another] = await images.findByName(image.name);
-    if (another !== undefined) {
-      throw new FactoryError('AmbiguousResource', {
-        message: `two images are called ${image.name}: ${existing?.imageId} and ${another.imageId}`,
-        remedy: 'deregister the one that is not wanted.',
-      });
-    }
-    if (existing !== undefined) {
-      if (existing.tags[tagKey.build] !== plan.build) {
-        throw new FactoryError('ImageNameTaken', {
-          message: `${existing.imageId} took the name ${image.name} while this build was running`,
-          remedy:
-            'if another build of the same recipe made it, use that image; else deregister it and build again.',
-        });
-      }
-      return { image: { imageId: existing.imageId, registeredAt: clock.now() } };
-    }
-    const { imageId } = await images.register({
-      ...image,
-      snapshotId: snapshot.snapshotId,
-      rootSizeGiB: plan.rootSizeGiB,
-      tags,
-    });
+    const { build, image, rootSizeGiB } = plan;
+    const existing = await findOwnImage(images, { name: image.name, build });
+    const { imageId } =
+      existing ?? (await images.register({ ...image, snapshotId: snapshot.snapshotId, rootSizeGiB }));
     return { image: { imageId, registeredAt: clock.now() } };
   };

@@ -1,5 +1,4 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
-import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
@@ -12,7 +11,6 @@ const run = wait({
   instances: ec2Instances(ec2),
   volumes: ec2Volumes(ec2),
   snapshots: ec2Snapshots(ec2),
-  images: ec2Images(ec2),
   clock: systemClock,
 });
 

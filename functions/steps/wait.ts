@@ -2,15 +2,14 @@ import * as z from 'zod/mini';
 import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
-import { differences, expectedProperties, hasKey } from '../../core/image-properties.ts';
-import type { Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
-import { beginWaiting, noteSeen } from '../../core/waiting.ts';
+import type { Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { beginWaiting, noteSeen, within } from '../../core/waiting.ts';
 
-/** What a WaitFor… state waits for, but for those whose console is judged. */
-const awaited = z.enum(['worker-running', 'snapshot', 'image']);
+/** What a WaitFor… state waits for, but for those that judge what they see. */
+const awaited = z.enum(['worker-running', 'snapshot']);
 type Awaited = z.output<typeof awaited>;
 
-const before = z.partial(z.pick(buildState, { worker: true, snapshot: true, image: true, waiting: true }));
+const before = z.partial(z.pick(buildState, { worker: true, snapshot: true, waiting: true }));
 
 export const waitStep = {
   name: 'wait',
@@ -27,7 +26,6 @@ interface WaitDependencies {
   readonly instances: Instances;
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
-  readonly images: Images;
   readonly clock: Clock;
 }
 
@@ -39,8 +37,6 @@ const RUNNING_LIMIT = 5 * MINUTE;
 const VANISHED_AFTER = MINUTE;
 /** A first snapshot of a few GB takes minutes; EBS promises nothing, and users saw hours for hundreds of GB. */
 const SNAPSHOT_LIMIT = 120 * MINUTE;
-/** An image is available seconds after RegisterImage. */
-const IMAGE_LIMIT = 15 * MINUTE;
 
 const fail = (
   code: ConstructorParameters<typeof FactoryError>[0],
@@ -50,18 +46,12 @@ const fail = (
 
 /** Looks once at what is awaited and says whether it is ready. The state machine sleeps between looks. */
 export const wait = (dependencies: WaitDependencies) => {
-  const { instances, volumes, snapshots, images, clock } = dependencies;
+  const { instances, volumes, snapshots, clock } = dependencies;
 
   const look = (waiting: Waiting, seen: string): Waiting => noteSeen(waiting, seen, clock.now());
 
-  const withinLimit = (waiting: Waiting, limit: number, what: string): Waiting => {
-    if (clock.now() - waiting.since <= limit) return waiting;
-    throw fail(
-      'WaitTimedOut',
-      `${what} is still ${waiting.seen} after ${Math.round(limit / MINUTE)} minutes`,
-      'look at the resource in the EC2 console and at the AWS Health Dashboard; then build again.',
-    );
-  };
+  const withinLimit = (waiting: Waiting, limit: number, what: string): Waiting =>
+    within(waiting, clock.now(), limit, what);
 
   async function workerRunning({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
     const { instanceId, volumeId } = required(worker, 'worker');
@@ -108,42 +98,9 @@ export const wait = (dependencies: WaitDependencies) => {
     };
   }
 
-  async function imageAvailable({ plan, snapshot, image }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
-    const { imageId } = required(image, 'image');
-    const { snapshotId } = required(snapshot, 'snapshot');
-    const found = await images.describe(imageId);
-    if (found && ['failed', 'error', 'invalid', 'deregistered', 'disabled'].includes(found.state)) {
-      throw fail(
-        'ImageFailed',
-        `${imageId} went to ${found.state}: ${found.stateReason || 'no reason given'}`,
-        'build again.',
-      );
-    }
-    if (found?.state === 'available') {
-      const wanted = { ...plan.image, snapshotId, rootSizeGiB: plan.rootSizeGiB };
-      const wrong = differences(expectedProperties(wanted, plan.encryption), found.properties);
-      if (plan.encryption) {
-        const { kmsKeyId: key } = (await snapshots.describe(snapshotId)) ?? {};
-        if (!hasKey(plan.encryption, key)) {
-          wrong.push(`- KmsKeyId of ${snapshotId} is ${key ?? 'absent'}, not ${plan.encryption.kmsKeyId}`);
-        }
-      }
-      if (wrong.length > 0) {
-        throw fail(
-          'ImageMismatch',
-          `${imageId} is not what was asked for:\n${wrong.join('\n')}`,
-          'report this: RegisterImage took the request and made something else of it.',
-        );
-      }
-    }
-    const seen = look(waiting, found?.state ?? 'unknown');
-    return { waiting: withinLimit({ ...seen, ready: found?.state === 'available' }, IMAGE_LIMIT, imageId) };
-  }
-
   const looks = {
     'worker-running': workerRunning,
     snapshot: snapshotCompleted,
-    image: imageAvailable,
   } as const satisfies Record<Awaited, unknown>;
 
   return (what: Awaited, state: WaitInput): Promise<WaitOutput> =>

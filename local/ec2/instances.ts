@@ -399,6 +399,7 @@ function run(region: Region, input: RunInstancesCommandInput): string[] {
         : { cpuCredits: input.CreditSpecification.CpuCredits }),
       body: image.body,
       ...windowsIf(image.windows),
+      ...(image.online ? { online: image.online } : {}),
       booted: false,
       tags: { ...tags.instance },
     };

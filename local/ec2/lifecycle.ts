@@ -84,13 +84,16 @@ async function bootBody(region: Region, instance: InstanceRecord): Promise<void>
       if (!region.closing) poweredOff(region, instance);
     },
   };
+  const metadata = () => metadataOf(region, instance);
+  const { macAddress, architecture, online } = instance;
   const started =
     instance.body === 'process'
-      ? await region.host.boot({ ...body, metadata: () => metadataOf(region, instance) })
+      ? await region.host.boot({ ...body, metadata })
       : await region.host.bootMachine({
           ...body,
-          architecture: instance.architecture,
+          architecture,
           bootMode: currentBootMode(instance),
+          ...(online ? { online: { metadata, macAddress, hostName: hostNameOf(region, instance) } } : {}),
         });
   if (started) instance.process = started;
 }
@@ -171,9 +174,18 @@ function goesDown(
         at: region.clock.now(),
       };
       if (to === 'terminated') await terminated(region, instance);
-      else instance.state = 'stopped';
+      else stopped(region, instance);
     });
   });
+}
+
+function stopped(region: Region, instance: InstanceRecord): void {
+  instance.state = 'stopped';
+  // A system that runs no more keeps no disk ("Detach an Amazon EBS volume", a volume that is stuck in the busy state).
+  for (const volume of attachedVolumes(region, instance.id)) {
+    volume.attachments = volume.attachments.filter(({ state }) => state !== 'busy');
+    if (volume.attachments.length === 0) volume.state = 'available';
+  }
 }
 
 /** Volumes of a terminated instance are deleted or let go (TerminateInstances: DeleteOnTermination). */
@@ -193,11 +205,15 @@ export async function terminated(region: Region, instance: InstanceRecord): Prom
   instance.terminatedAt = region.clock.now();
 }
 
+/** "Amazon EC2 instance hostnames": named after the private address. */
+const hostNameOf = (region: Region, { privateIp }: InstanceRecord): string =>
+  `ip-${privateIp.replaceAll('.', '-')}.${privateDomain(region.settings.region)}`;
+
 function metadataOf(region: Region, instance: InstanceRecord): Metadata {
   const { region: regionName, accountId } = region.settings;
   const zoneId = region.network.subnets.find((subnet) => subnet.zone === instance.zone)?.zoneId ?? '';
   const groups = instance.securityGroupIds.map((id) => region.securityGroups.get(id)?.name ?? id).join('\n');
-  const hostName = `ip-${instance.privateIp.replaceAll('.', '-')}.${privateDomain(regionName)}`;
+  const hostName = hostNameOf(region, instance);
   const leaves: Record<string, string> = {
     'ami-id': instance.imageId,
     'ami-launch-index': String(instance.launchIndex),

@@ -1,4 +1,5 @@
 /** What the EC2 server keeps: plain JSON, times in epoch milliseconds, sizes in GiB as EC2 has them. */
+import type { CreateAutoScalingGroupType, CreateLaunchConfigurationType } from '@aws-sdk/client-auto-scaling';
 import type {
   ArchitectureValues,
   BootModeValues,
@@ -65,6 +66,8 @@ export interface InstanceRecord {
   body: 'process' | 'machine';
   /** Billed as Windows, by the image that it was launched from. */
   windows?: boolean;
+  /** A machine that works: with a network, metadata, and disks that come and go. One that only tries an image has none of it. */
+  online?: true;
   /** First boot is over: user-data does not run again (ec2_configinit is a first-boot script). */
   booted: boolean;
   /** Process group of the body, so that a restart of the cloud finds an orphan: pid and start time (proc(5)). */
@@ -173,8 +176,9 @@ export interface ImageRecord {
   launchPermissions: LaunchPermission[];
   /** Its instances are billed as Windows. */
   windows?: boolean;
-  /** What its instances are (see InstanceRecord.body). */
+  /** What its instances are (see InstanceRecord.body and .online). */
   body: 'process' | 'machine';
+  online?: true;
   tags: Tags;
 }
 
@@ -221,6 +225,19 @@ export interface LaunchTemplateRecord {
   tags: Tags;
 }
 
+/** CreateAutoScalingGroup's input as it came, and what is added. */
+export type ScalingGroupRecord = Omit<CreateAutoScalingGroupType, 'Tags'> & {
+  AutoScalingGroupARN: string;
+  created: number;
+  tags: Tags;
+};
+
+/** CreateLaunchConfiguration's input as it came, and what is added. */
+export type LaunchConfigurationRecord = CreateLaunchConfigurationType & {
+  LaunchConfigurationARN: string;
+  created: number;
+};
+
 export interface NetworkRecord {
   vpcId: string;
   cidr: string;
@@ -250,6 +267,8 @@ export interface PersistedState {
   network: NetworkRecord;
   account?: AccountRecord;
   launchTemplates?: LaunchTemplateRecord[];
+  scalingGroups?: ScalingGroupRecord[];
+  launchConfigurations?: LaunchConfigurationRecord[];
   tokens: TokenTable;
 }
 

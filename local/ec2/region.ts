@@ -12,9 +12,11 @@ import type {
   ImageRecord,
   InstanceRecord,
   KeyPairRecord,
+  LaunchConfigurationRecord,
   LaunchTemplateRecord,
   NetworkRecord,
   PersistedState,
+  ScalingGroupRecord,
   SecurityGroupRecord,
   SnapshotRecord,
   VolumeRecord,
@@ -93,6 +95,11 @@ export class Region {
   readonly securityGroups = new Map<string, SecurityGroupRecord>();
   readonly keyPairs = new Map<string, KeyPairRecord>();
   readonly launchTemplates = new Map<string, LaunchTemplateRecord>();
+  /** By name. */
+  readonly autoScaling = {
+    groups: new Map<string, ScalingGroupRecord>(),
+    configurations: new Map<string, LaunchConfigurationRecord>(),
+  };
   network: NetworkRecord;
   readonly account: AccountRecord;
   tokens: TokenTable = {};
@@ -134,6 +141,12 @@ export class Region {
       for (const one of saved.securityGroups) this.securityGroups.set(one.id, one);
       for (const one of saved.keyPairs) this.keyPairs.set(one.id, one);
       for (const one of saved.launchTemplates ?? []) this.launchTemplates.set(one.id, one);
+      for (const one of saved.scalingGroups ?? []) {
+        this.autoScaling.groups.set(one.AutoScalingGroupName ?? '', one);
+      }
+      for (const one of saved.launchConfigurations ?? []) {
+        this.autoScaling.configurations.set(one.LaunchConfigurationName ?? '', one);
+      }
       this.tokens = saved.tokens;
     } else {
       const id = newId('sg');
@@ -197,6 +210,8 @@ export class Region {
       keyPairs: [...this.keyPairs.values()],
       network: this.network,
       account: this.account,
+      scalingGroups: [...this.autoScaling.groups.values()],
+      launchConfigurations: [...this.autoScaling.configurations.values()],
       launchTemplates: [...this.launchTemplates.values()],
       tokens: this.tokens,
     };

@@ -1,7 +1,9 @@
+import { GIBIBYTE } from './disks.ts';
 import { newId } from './ids.ts';
 import type { ImageRecord } from './model.ts';
 import { windowsIf } from './platform.ts';
 import type { Region } from './region.ts';
+import type { WorkerImage } from './worker-image.ts';
 
 /**
  * Who publishes FreeBSD's AMIs is another account than the caller's; which one does not matter here, so it is a number
@@ -21,6 +23,8 @@ interface Seed extends Pick<ImageRecord, 'name' | 'description' | 'ownerId' | 'a
   bootMode?: 'uefi' | 'uefi-preferred';
   tpmSupport?: 'v2.0';
   windows?: true;
+  /** A machine of this image works; its snapshot has a disk. */
+  online?: true;
   /** GiB of the root volume at /dev/sda1. */
   size: number;
 }
@@ -31,6 +35,8 @@ const ARCHITECTURES = [
   { name: 'arm64', architecture: 'arm64', bootMode: 'uefi' },
 ] as const;
 const FLAVOURS = ['base', 'small'];
+/** FreeBSD's AMIs: 10 GiB on /dev/sda1 (release/Makefile.ec2, bsdec2-image-upload). */
+const ROOT_GIBIBYTES = 10;
 
 const FREEBSD: Seed[] = ARCHITECTURES.flatMap(({ name, architecture, bootMode }) =>
   RELEASES.flatMap((version) =>
@@ -42,8 +48,7 @@ const FREEBSD: Seed[] = ARCHITECTURES.flatMap(({ name, architecture, bootMode })
       architecture,
       bootMode,
       body: 'process' as const,
-      // FreeBSD's AMIs: 10 GiB on /dev/sda1 (release/Makefile.ec2, bsdec2-image-upload).
-      size: 10,
+      size: ROOT_GIBIBYTES,
     })),
   ),
 );
@@ -71,21 +76,50 @@ const WINDOWS: Seed[] = [
   size: 30,
 }));
 
-/** Makes the public images when the region is new, and tells which parameter leads to which. */
-export function seedImages(region: Region): Map<string, string> {
-  const byName = new Map(
-    [...region.images.values()].map((image) => [`${image.ownerId} ${image.name}`, image]),
-  );
-  return new Map(
-    [...FREEBSD, ...WINDOWS].map((seed) => {
-      const image = byName.get(`${seed.ownerId} ${seed.name}`) ?? makeImage(region, seed);
-      return [seed.parameter, image.id];
-    }),
-  );
+/** What the names of images begin with that were made of a file of the user's. */
+export const OWN_NAME = 'WORKER_IMAGE';
+
+/**
+ * Makes the public images when the region is new, and tells which parameter leads to which. With an image of the user's, all
+ * of FreeBSD's parameters for its architecture lead to that one, and those for the other are not there.
+ */
+export async function seedImages(region: Region, own?: WorkerImage): Promise<Map<string, string>> {
+  const ownImage = own && (await makeOwnImage(region, own));
+  const parameters = new Map<string, string>();
+  for (const seed of [...FREEBSD, ...WINDOWS]) {
+    const image = seeded(region, seed) ?? makeImage(region, seed, newId('snap'));
+    const chosen = (seed.ownerId === FREEBSD_OWNER && ownImage) || image;
+    if (chosen.architecture === seed.architecture) parameters.set(seed.parameter, chosen.id);
+  }
+  return parameters;
 }
 
-function makeImage(region: Region, { parameter: _, size, ...seed }: Seed): ImageRecord {
+const seeded = (region: Region, { ownerId, name }: Pick<Seed, 'ownerId' | 'name'>): ImageRecord | undefined =>
+  [...region.images.values()].find((image) => image.ownerId === ownerId && image.name === name);
+
+/** The user's image as an AMI, unpacked once; of one that was there before nothing stays. */
+async function makeOwnImage(region: Region, own: WorkerImage): Promise<ImageRecord> {
+  const name = `${OWN_NAME} ${own.identity}`;
+  const known = seeded(region, { ownerId: FREEBSD_OWNER, name });
+  if (known) return known;
+  for (const image of region.images.values()) {
+    if (image.ownerId !== FREEBSD_OWNER || !image.name.startsWith(OWN_NAME)) continue;
+    const snapshotId = image.mappings[0]?.Ebs?.SnapshotId ?? '';
+    region.images.delete(image.id);
+    region.snapshots.delete(snapshotId);
+    await region.disks.deleteSnapshot(snapshotId);
+  }
   const snapshotId = newId('snap');
+  const file = region.disks.snapshot(snapshotId);
+  const { architecture, bytes } = await own.unpack(file, ROOT_GIBIBYTES * GIBIBYTE);
+  const like = FREEBSD.find(({ parameter }) => parameter.includes(`/${architecture}/`)) as Seed;
+  const description = `local cloud: ${own.file}`;
+  const seed: Seed = { ...like, name, description, body: 'machine', online: true, size: bytes / GIBIBYTE };
+  return makeImage(region, seed, snapshotId);
+}
+
+/** Without `online` nothing lies in the snapshot. */
+function makeImage(region: Region, { parameter: _, size, ...seed }: Seed, snapshotId: string): ImageRecord {
   region.snapshots.set(snapshotId, {
     id: snapshotId,
     state: 'completed',
@@ -96,7 +130,7 @@ function makeImage(region: Region, { parameter: _, size, ...seed }: Seed): Image
     ownerId: seed.ownerId,
     startTime: CREATED,
     completionTime: CREATED,
-    blank: true,
+    blank: seed.online === undefined,
     ...windowsIf(seed.windows),
     tags: {},
   });

@@ -11,6 +11,7 @@ import type {
   VolumeType,
 } from '@aws-sdk/client-ec2';
 import { ServiceError, unsupported } from '../front/service-error.ts';
+import { DISK_SLOTS, DiskBusy } from '../instance-host/hot-plug.ts';
 import { type Action, action } from './action.ts';
 import { GIBIBYTE } from './disks.ts';
 import { InaccessibleKey, keyFor, type WantedKey } from './encryption.ts';
@@ -331,6 +332,13 @@ function attach(region: Region, input: AttachVolumeCommandInput): VolumeAttachme
     );
   }
   refuseHotPlug(region, instance, 'AttachVolume to');
+  // "Amazon EBS volume limits for Amazon EC2 instances"; real types take more.
+  if (instance.online && attachedVolumes(region, instance.id).length > DISK_SLOTS) {
+    throw new ServiceError(
+      'AttachmentLimitExceeded',
+      `Maximum number of attachments (${DISK_SLOTS} beside the root) reached for instance '${instance.id}'`,
+    );
+  }
   const attachment: AttachmentRecord = {
     instanceId: instance.id,
     device,
@@ -383,19 +391,28 @@ function detach(region: Region, input: DetachVolumeCommandInput): VolumeAttachme
     );
   }
   refuseHotPlug(region, instance, 'DetachVolume from');
-  if (attachment.state === 'detaching') return describeAttachment(volume, attachment);
+  if (attachment.state === 'detaching' || attachment.state === 'busy')
+    return describeAttachment(volume, attachment);
   attachment.state = 'detaching';
   region.later(region.settings.delays.volumeDetaching, async () => {
-    await region.host.disconnect(instance.id, volume.id);
+    try {
+      await region.host.disconnect(instance.id, volume.id);
+    } catch (error) {
+      if (!(error instanceof DiskBusy)) throw error;
+      region.log(`ec2: ${volume.id} is busy: ${error.message}`);
+      // VolumeAttachment, State: "busy". It is let go when its instance ends.
+      attachment.state = 'busy';
+      return;
+    }
     volume.attachments = volume.attachments.filter((one) => one !== attachment);
     if (volume.attachments.length === 0 && volume.state === 'in-use') volume.state = 'available';
   });
   return describeAttachment(volume, attachment);
 }
 
-/** A process instance has disks as links, which come and go; QEMU would have to be told. */
+/** Disks come and go where somebody may need it: a machine that only tries an image has no slots for them. */
 function refuseHotPlug(region: Region, instance: InstanceRecord, call: string): void {
-  if (instance.body === 'machine' && region.host.alive(instance.id)) {
+  if (instance.body === 'machine' && !instance.online && region.host.alive(instance.id)) {
     throw unsupported(`${call} a running machine`);
   }
 }

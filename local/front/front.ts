@@ -137,9 +137,12 @@ function answerError(
   const requestId = randomUUID();
   const inner = `<Code>${escapeXml(code)}</Code><Message>${escapeXml(answer.message)}</Message>`;
   const form = String(request.headers['content-type'] ?? '').includes('x-www-form-urlencoded');
-  const xml = form
+  // EC2's own query protocol, and that of SNS, STS and Auto Scaling.
+  const ec2 = /\/ec2\/aws4_request/.test(request.headers.authorization ?? '');
+  const wrapped = ec2
     ? `<Response><Errors><Error>${inner}</Error></Errors><RequestID>${requestId}</RequestID></Response>`
-    : `<Error>${inner}<RequestId>${requestId}</RequestId></Error>`;
+    : `<ErrorResponse><Error>${inner}</Error><RequestId>${requestId}</RequestId></ErrorResponse>`;
+  const xml = form ? wrapped : `<Error>${inner}<RequestId>${requestId}</RequestId></Error>`;
   response.writeHead(status, { 'content-type': 'application/xml', 'x-amz-request-id': requestId });
   response.end(request.method === 'HEAD' ? undefined : `<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
 }

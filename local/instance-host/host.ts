@@ -12,11 +12,15 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../clock.ts';
 import { processLives, processStart } from '../state-directory.ts';
+import { HotPlug, serialOf } from './hot-plug.ts';
 import { type Metadata, POWER_OFF_PATH, startImds } from './imds.ts';
-import { type MachineRequest, machineCommand } from './machine.ts';
+import { type MachineRequest, MONITOR_DESCRIPTOR, machineCommand } from './machine.ts';
+import { Monitor } from './qmp.ts';
+import { makeSeedDisk } from './seed-disk.ts';
 
 /** GetConsoleOutput: "the last 64 KB". */
 export const CONSOLE_WINDOW_BYTES = 64 * 1024;
@@ -26,6 +30,7 @@ const GONE = 'gone-';
 
 const CONFIGINIT = fileURLToPath(new URL('configinit.sh', import.meta.url));
 const MACHINE = fileURLToPath(new URL('machine.sh', import.meta.url));
+const METADATA_RELAY = fileURLToPath(new URL('metadata-relay.mjs', import.meta.url));
 
 interface Body {
   process: ChildProcess;
@@ -33,8 +38,10 @@ interface Body {
   /** The power-off has been asked for: by the API, by the machine, or by the end of its program. */
   ending: boolean;
   ended: Promise<void>;
-  /** A machine has no metadata service: nothing leads from it to this host. */
+  /** A machine that boots an image to try it has none: nothing leads from it to this host. */
   imds?: { endpoint: string; close(): Promise<void> };
+  /** Of a worker's machine. */
+  hotPlug?: HotPlug;
 }
 
 /** What finds a body again after a restart of the cloud. */
@@ -53,11 +60,13 @@ export interface BootRequest {
 }
 
 export type MachineBoot = Pick<BootRequest, 'instanceId' | 'disks' | 'onPowerOff'> &
-  Pick<MachineRequest, 'architecture' | 'bootMode'>;
+  Pick<MachineRequest, 'architecture' | 'bootMode'> & {
+    /** For a worker's machine: it has a network, and what it asks and is told by it. */
+    online?: Pick<BootRequest, 'metadata'> & { macAddress: string; hostName: string };
+  };
 
-/** Name of an EBS disk in Linux's /dev/disk/by-id: the NVMe serial is the volume id without its dash. */
-export const diskName = (volumeId: string): string =>
-  `nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
+/** Name of an EBS disk in Linux's /dev/disk/by-id. */
+export const diskName = (volumeId: string): string => `nvme-Amazon_Elastic_Block_Store_${serialOf(volumeId)}`;
 
 /**
  * Gives instances a body: a process group that runs the user-data, with a metadata service and a directory that looks like
@@ -142,7 +151,7 @@ export class InstanceHost {
           AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.endpoint,
         },
       });
-      return await this.#takeIn(instanceId, child, powerOff, imds);
+      return await this.#takeIn(instanceId, child, powerOff, { imds });
     } catch (error) {
       await imds.close();
       throw error;
@@ -157,19 +166,50 @@ export class InstanceHost {
     const scratch = this.scratch(instanceId);
     await rm(scratch, { recursive: true, force: true });
     await mkdir(scratch, { recursive: true });
-    const command = await machineCommand({ ...request, scratch, console: this.consolePath(instanceId) });
+    const powerOff = this.#powerOff(request);
+    const online = request.online && (await this.#bringOnline(request, request.online, powerOff));
     const console = await open(this.consolePath(instanceId), 'a');
     try {
+      const command = await machineCommand({
+        ...request,
+        scratch,
+        console: this.consolePath(instanceId),
+        online: online?.machine,
+      });
       const child = spawn('/bin/sh', [MACHINE, ...command], {
         cwd: scratch,
         detached: true, // Its own process group: the whole of it is killed.
         // What QEMU itself has to say belongs to the console as well: nobody looks elsewhere.
-        stdio: ['pipe', console.fd, console.fd],
+        stdio: ['pipe', console.fd, console.fd, 'ignore', online ? 'pipe' : 'ignore'],
       });
-      return await this.#takeIn(instanceId, child, this.#powerOff(request));
+      if (online === undefined) return await this.#takeIn(instanceId, child, powerOff);
+      const monitor = new Monitor(child.stdio[MONITOR_DESCRIPTOR] as Duplex);
+      const [, ...others] = request.disks.map(({ volumeId }) => volumeId);
+      const hotPlug = new HotPlug(monitor, this.#clock, others);
+      return await this.#takeIn(instanceId, child, powerOff, { imds: online.imds, hotPlug });
+    } catch (error) {
+      await online?.imds.close();
+      throw error;
     } finally {
       await console.close();
     }
+  }
+
+  /** The metadata service and the disk with the user-data of a worker's machine. */
+  async #bringOnline(
+    { instanceId }: MachineBoot,
+    { metadata, macAddress, hostName }: NonNullable<MachineBoot['online']>,
+    powerOff: () => void,
+  ) {
+    const scratch = this.scratch(instanceId);
+    const { userData } = metadata();
+    const seedDisk = await makeSeedDisk(scratch, { instanceId, hostName, userData });
+    const imds = await startImds(this.#clock, metadata, powerOff);
+    const relay = [process.execPath, METADATA_RELAY, new URL(imds.endpoint).port].map(quoted).join(' ');
+    // Relative, as QEMU runs there: the path of the state directory may have what its options cannot.
+    const metadataProgram = './metadata-relay';
+    await writeFile(join(scratch, metadataProgram), `#!/bin/sh\nexec ${relay}\n`, { mode: 0o755 });
+    return { imds, machine: { macAddress, metadataProgram, seedDisk } };
   }
 
   /** What is called when the body ends; tells of it unless it was asked to. */
@@ -188,7 +228,7 @@ export class InstanceHost {
     instanceId: string,
     child: ChildProcess,
     powerOff: () => void,
-    imds?: NonNullable<Body['imds']>,
+    parts: Pick<Body, 'imds' | 'hotPlug'> = {},
   ): Promise<StartedProcess> {
     const ended = new Promise<void>((resolve, reject) => {
       child.once('exit', () => resolve());
@@ -199,19 +239,24 @@ export class InstanceHost {
       child.once('error', reject);
     });
     const pid = child.pid as number;
-    this.#bodies.set(instanceId, { process: child, pid, ending: false, ended, ...(imds ? { imds } : {}) });
+    this.#bodies.set(instanceId, { process: child, pid, ending: false, ended, ...parts });
     void ended.then(powerOff);
     const start = await processStart(pid);
     return start === undefined ? { pid } : { pid, start };
   }
 
-  /** Makes an attached volume appear in the instance's /dev. */
+  /** Makes an attached volume appear in the instance's /dev, or plugs it into the machine. */
   async connect(instanceId: string, volumeId: string, file: string): Promise<void> {
-    await symlink(file, join(this.#byId(instanceId), diskName(volumeId)));
+    const hotPlug = this.#bodies.get(instanceId)?.hotPlug;
+    if (hotPlug) await hotPlug.connect(volumeId, file);
+    else await symlink(file, join(this.#byId(instanceId), diskName(volumeId)));
   }
 
+  /** Throws DiskBusy when the system of a machine does not let go of the disk. */
   async disconnect(instanceId: string, volumeId: string): Promise<void> {
-    await rm(join(this.#byId(instanceId), diskName(volumeId)), { force: true });
+    const hotPlug = this.#bodies.get(instanceId)?.hotPlug;
+    if (hotPlug) await hotPlug.disconnect(volumeId);
+    else await rm(join(this.#byId(instanceId), diskName(volumeId)), { force: true });
   }
 
   /** Ends the process group: SIGTERM, SIGKILL after the grace or at once if `abruptly`. Resolves when nothing of it lives. */
@@ -286,6 +331,9 @@ export class InstanceHost {
     await Promise.all([...this.#bodies.keys()].map((id) => this.end(id)));
   }
 }
+
+/** A word of sh(1). */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** By rm(1) and not waited for: Node's own takes this thread's time for every file. */
 function deleteTree(path: string): void {

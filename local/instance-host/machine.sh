@@ -8,7 +8,7 @@ exec 3<&0
 "$@" 3<&- </dev/null &
 machine=$!
 {
-    cat <&3 >/dev/null
+    cat <&3 4<&- >/dev/null
     kill -KILL "${machine}"
 } 2>/dev/null &
 exec 3<&-

@@ -3,6 +3,7 @@ import { access, constants, copyFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ArchitectureValues } from '@aws-sdk/client-ec2';
+import { DISK_SLOTS, deviceOf, serialOf, slotName } from './hot-plug.ts';
 
 /** A machine to run: what its AMI and its volumes say of it. */
 export interface MachineRequest {
@@ -14,7 +15,20 @@ export interface MachineRequest {
   readonly scratch: string;
   /** The serial console, which is added to. */
   readonly console: string;
+  /** What only a worker's machine has. */
+  readonly online?: Online | undefined;
 }
+
+/** A way out, a metadata service, a disk with the user-data, and slots for disks that come while it runs. */
+export interface Online {
+  readonly macAddress: string;
+  /** A program, without spaces in its name, that speaks for the metadata service on its standard input and output. */
+  readonly metadataProgram: string;
+  readonly seedDisk: string;
+}
+
+/** What a machine calls the host that it runs on: whatever listens on its 127.0.0.1 is found there under the same port. */
+export const HOST_ADDRESS = '169.254.0.1';
 
 /** The host cannot run such a machine. */
 export class MachineUnavailable extends Error {
@@ -29,6 +43,8 @@ interface Kind {
   /** Debian's packages with all that. */
   readonly packages: string;
   readonly board: readonly string[];
+  /** What the board needs beside that, so that slots announce disks in PCI Express's own way. */
+  readonly slots: readonly string[];
   /** The processor where it is emulated. */
   readonly cpu: string;
   /** What Node calls a host of that architecture: only such a one can run it by KVM. */
@@ -43,6 +59,8 @@ const kinds: Readonly<Partial<Record<ArchitectureValues, Kind>>> = {
     variables: '/usr/share/OVMF/OVMF_VARS_4M.fd',
     packages: 'qemu-system-x86 and ovmf',
     board: ['-machine', 'q35'],
+    // By ACPI is q35's usual way. Every system that knows slots at all knows theirs, FreeBSD since 11.
+    slots: ['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'],
     cpu: 'max',
     host: 'x64',
   },
@@ -52,6 +70,7 @@ const kinds: Readonly<Partial<Record<ArchitectureValues, Kind>>> = {
     variables: '/usr/share/AAVMF/AAVMF_VARS.fd',
     packages: 'qemu-system-arm and qemu-efi-aarch64',
     board: ['-machine', 'virt'],
+    slots: [],
     // Of the cores that EC2 has had: Graviton 1 was a Cortex-A72.
     cpu: 'cortex-a72',
     host: 'arm64',
@@ -59,10 +78,50 @@ const kinds: Readonly<Partial<Record<ArchitectureValues, Kind>>> = {
 };
 
 /** FreeBSD needs 256 MB to boot; what the guest does not touch costs nothing. */
-const MEBIBYTES = 512;
+const memory = ['-m', '512'];
+/** A worker unpacks, compresses and hashes on both of an m6i.large's processors; a quarter of its 8 GB will do. */
+const workerMemory = ['-m', '2048', '-smp', '2'];
 
 /** Nothing but what is named here: no network, no screen, no floppy. */
-const bare = ['-nodefaults', '-no-user-config', '-m', String(MEBIBYTES), '-display', 'none', '-nic', 'none'];
+const bare = ['-nodefaults', '-no-user-config', '-display', 'none'];
+
+/**
+ * QEMU's user network ("Network options", -netdev user), laid so that the addresses which every EC2 machine knows lie in
+ * it: guestfwd answers for addresses of the network only. Whatever it does not know itself goes out as this user's connection.
+ * No IPv6: where the host has none, each connection would wait for it first. ENA is not emulated; GENERIC has virtio.
+ */
+const networkOf = ({ macAddress, metadataProgram }: Online): string[] => [
+  '-netdev',
+  `user,id=network,net=169.254.0.0/16,host=${HOST_ADDRESS},dns=169.254.169.253,dhcpstart=169.254.0.15,ipv6=off,` +
+    `guestfwd=tcp:169.254.169.254:80-cmd:${metadataProgram}`,
+  '-device',
+  // Without the ROM for booting by network, which Debian has in another package.
+  `virtio-net-pci,netdev=network,mac=${macAddress},romfile=`,
+];
+
+/** The descriptor by which a worker's machine is told of disks; 0 to 2 are the usual ones, 3 is machine.sh's. */
+export const MONITOR_DESCRIPTOR = 4;
+
+const onlineParts = (online: Online, { slots }: Kind): string[] => [
+  ...workerMemory,
+  ...slots,
+  ...Array.from({ length: DISK_SLOTS }, (_, index) => [
+    '-device',
+    `pcie-root-port,id=${slotName(index)},chassis=${index + 1},slot=${index + 1}`,
+  ]).flat(),
+  ...networkOf(online),
+  // Graviton's and emulated processors have no random numbers of their own.
+  '-device',
+  'virtio-rng-pci',
+  '-drive',
+  `if=none,id=seed,format=raw,readonly=on,file=${fileName(online.seedDisk)}`,
+  '-device',
+  'nvme,drive=seed,serial=user-data',
+  '-chardev',
+  `socket,id=monitor,fd=${MONITOR_DESCRIPTOR}`,
+  '-mon',
+  'chardev=monitor,mode=control',
+];
 
 /** A file name as an option of QEMU takes it. */
 const fileName = (path: string): string => path.replaceAll(',', ',,');
@@ -94,10 +153,12 @@ export async function machineCommand(request: MachineRequest): Promise<string[]>
       // unsafe: what a volume holds after a crash of this very host matters to nobody.
       '-drive',
       `if=none,id=${volumeId},format=raw,cache=unsafe,file=${fileName(file)}`,
-      // EBS volumes are NVMe disks whose serial is the volume id without its dash.
       '-device',
-      `nvme,drive=${volumeId},serial=${volumeId.replace('-', '')},bootindex=${index}`,
+      `nvme,id=${deviceOf(volumeId)},drive=${volumeId},serial=${serialOf(volumeId)},bootindex=${index}` +
+        // All but the root can be pulled out.
+        (request.online && index > 0 ? `,bus=${slotName(index - 1)}` : ''),
     ]),
+    ...(request.online ? onlineParts(request.online, kind) : memory),
     '-chardev',
     `file,id=console,append=on,path=${fileName(request.console)}`,
     '-serial',
@@ -139,9 +200,13 @@ const PROBE_LIMIT = 5000;
 /** KVM only if a firmware really comes up under it: in containers and nested clouds /dev/kvm may be there and run nothing. */
 export async function probeAccelerator(program: string, machine: readonly string[]): Promise<'kvm' | 'tcg'> {
   if (!(await there('/dev/kvm', constants.R_OK | constants.W_OK))) return 'tcg';
-  const probe = spawn(program, [...bare, ...machine, '-accel', 'kvm', '-cpu', 'host', '-serial', 'stdio'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const probe = spawn(
+    program,
+    [...bare, ...memory, ...machine, '-accel', 'kvm', '-cpu', 'host', '-serial', 'stdio'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const verdict = await Promise.race([
     new Promise<'kvm'>((resolve) => probe.stdout.once('data', () => resolve('kvm'))),
     // "KVM internal error": QEMU says so and stays.

@@ -71,6 +71,7 @@ export class LambdaRuntime {
   readonly #accountId: string;
   readonly #endpoint: () => string;
   readonly #credentialsOf: (role: string) => RoleCredentials;
+  readonly #hostAddress: string | undefined;
   readonly #logDirectory: string;
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #threads = new Set<Thread>();
@@ -83,12 +84,15 @@ export class LambdaRuntime {
     accountId: string;
     endpoint: () => string;
     credentialsOf: (role: string) => RoleCredentials;
+    /** Where machines find this host. S3's endpoint is there then: what functions sign, machines fetch. */
+    hostAddress?: string | undefined;
   }) {
     this.#clock = parts.clock;
     this.#region = parts.region;
     this.#accountId = parts.accountId;
     this.#endpoint = parts.endpoint;
     this.#credentialsOf = parts.credentialsOf;
+    this.#hostAddress = parts.hostAddress;
     this.#logDirectory = join(parts.stateDirectory, 'logs');
   }
 
@@ -251,7 +255,8 @@ export class LambdaRuntime {
 
   #start(target: DeployedFunction): Thread {
     const { settings } = target;
-    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler };
+    const hostAddress = this.#hostAddress;
+    const data: ThreadData = { bundle: settings.bundle, handler: settings.handler, hostAddress };
     const logStreamName = `${new Date(this.#clock.now()).toISOString().slice(0, 10).replaceAll('-', '/')}/[$LATEST]${randomBytes(16).toString('hex')}`;
     const keys = settings.role === undefined ? undefined : this.#credentialsOf(settings.role);
     const sessionToken = `${keys?.sessionToken ?? ''}${randomBytes(24).toString('base64url')}`;
@@ -266,6 +271,7 @@ export class LambdaRuntime {
         AWS_SECRET_ACCESS_KEY: (keys ?? LOCAL_CREDENTIALS).secretAccessKey,
         AWS_SESSION_TOKEN: sessionToken,
         AWS_ENDPOINT_URL: this.#endpoint(),
+        ...(hostAddress && { AWS_ENDPOINT_URL_S3: this.#endpoint().replace('127.0.0.1', hostAddress) }),
         AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
         AWS_LAMBDA_FUNCTION_NAME: settings.name,
         AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',

@@ -4,10 +4,13 @@
  */
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
+import { reachHostAs } from './gateway.ts';
 
 export interface ThreadData {
   bundle: string;
   handler: string;
+  /** What this host is called in URLs that machines get too. */
+  hostAddress?: string | undefined;
 }
 
 export interface InvocationMessage {
@@ -37,7 +40,8 @@ type Handler = (event: unknown, context: object) => unknown;
 
 const port = parentPort;
 if (!port) throw new Error('thread.ts runs in a worker thread');
-const { bundle, handler: handlerName } = workerData as ThreadData;
+const { bundle, handler: handlerName, hostAddress } = workerData as ThreadData;
+if (hostAddress !== undefined) reachHostAs(hostAddress);
 
 const send = (message: ThreadMessage) => port.postMessage(message);
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type EstimatedBuild, estimate, stateMachineShape, usualInstanceType } from '../../core/estimate.ts';
 import { prices } from '../../core/prices.ts';
-import { bootTestInstanceTypes, workerInstanceTypes } from '../../infra/functions.ts';
+import { bootTestInstanceTypes, windowsInstanceTypes, workerInstanceTypes } from '../../infra/functions.ts';
 
 const small: EstimatedBuild = {
   architecture: 'amd64',
@@ -12,6 +12,7 @@ const small: EstimatedBuild = {
   packages: 6,
   update: 'none',
   bootTest: false,
+  windows: false,
 };
 
 describe('an estimate', () => {
@@ -39,6 +40,7 @@ describe('an estimate', () => {
     [{ packages: 60 }],
     [{ update: 'freebsd-update' as const }],
     [{ bootTest: true }],
+    [{ windows: true }],
   ])('grows with %j', (more) => {
     expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
     expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
@@ -68,6 +70,7 @@ test('every instance type that workers use has a price, and the first is the usu
     amd64: bootTestInstanceTypes.amd64[0],
     arm64: bootTestInstanceTypes.arm64[0],
   });
+  expect(windowsInstanceTypes[0]).toBe(usualInstanceType.amd64);
 });
 
 test('counts the states of the state machine that there is', () => {
@@ -82,20 +85,34 @@ test('counts the states of the state machine that there is', () => {
     readFileSync(new URL('../../statemachines/build-image.asl.json', import.meta.url), 'utf8'),
   ) as { readonly StartAt: string; readonly States: Readonly<Record<string, State>> };
   // The straight way: nothing is adopted, everything is ready when it is asked for.
-  const way: string[] = [];
-  for (let name: string | undefined = StartAt; name !== undefined; ) {
-    way.push(name);
-    const state: State | undefined = states[name];
-    const ready: string | undefined = state?.Choices?.[0]?.Next;
-    name = state?.Next ?? (state?.Default?.startsWith('Pause') ? ready : state?.Default);
-  }
+  const wayBy = (road: string): string[] => {
+    const way: string[] = [];
+    for (let name: string | undefined = StartAt; name !== undefined; ) {
+      way.push(name);
+      const state: State | undefined = states[name];
+      const ready: string | undefined = state?.Choices?.[0]?.Next;
+      name =
+        name === 'Road?' && road === 'windows'
+          ? ready
+          : (state?.Next ?? (state?.Default?.startsWith('Pause') ? ready : state?.Default));
+    }
+    return way;
+  };
+  const tasksOf = (way: readonly string[]) => way.filter((name) => states[name]?.Type === 'Task').length;
+  const way = wayBy('unix');
+  const windows = wayBy('windows');
   const bootTest = way.filter((name) => /Boot/.test(name));
   expect(stateMachineShape.bootTest).toEqual({
     states: bootTest.length,
-    tasks: bootTest.filter((name) => states[name]?.Type === 'Task').length,
+    tasks: tasksOf(bootTest),
+  });
+  expect(stateMachineShape.windows).toEqual({
+    states: windows.length - way.length,
+    tasks: tasksOf(windows) - tasksOf(way),
   });
   expect(way).toHaveLength(stateMachineShape.states);
-  expect(way.filter((name) => states[name]?.Type === 'Task')).toHaveLength(stateMachineShape.tasks);
+  expect(tasksOf(way)).toBe(stateMachineShape.tasks);
+  expect(states.PauseForRootSwap?.Seconds).toBe(stateMachineShape.poll.windows);
   expect(states.PauseForWorker?.Seconds).toBe(stateMachineShape.poll.worker);
   expect(states.PauseForSnapshot?.Seconds).toBe(stateMachineShape.poll.snapshot);
   expect(states.PauseForBoot?.Seconds).toBe(stateMachineShape.poll.boot);

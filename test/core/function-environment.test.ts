@@ -13,6 +13,8 @@ const plan = {
   BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
   DISTRIBUTION_REGIONS: 'eu-west-1,us-west-2',
   PARAMETER_PREFIX: '/company/',
+  WINDOWS_IMAGE_PARAMETER: '/windows',
+  WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
 };
 
 describe('the environment of a function', () => {
@@ -28,6 +30,8 @@ describe('the environment of a function', () => {
       BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
       DISTRIBUTION_REGIONS: ['eu-west-1', 'us-west-2'],
       PARAMETER_PREFIX: '/company/',
+      WINDOWS_IMAGE_PARAMETER: '/windows',
+      WINDOWS_INSTANCE_TYPES: ['m6i.large', 'm5.large'],
     });
   });
 

@@ -20,7 +20,13 @@ describe('attach', () => {
   test('fails when another instance has the volume', async () => {
     const { fake, worker, volume } = await launched();
     volume.state = 'in-use';
-    volume.attachedTo = { instanceId: 'i-0f', device: '/dev/sdf', root: false };
+    volume.attachedTo = {
+      instanceId: 'i-0f',
+      device: '/dev/sdf',
+      state: 'attached',
+      deleteOnTermination: false,
+      attachedAt: 0,
+    };
     await expect(attach(fake)({ worker })).rejects.toMatchObject({ name: 'VolumeInUse' });
   });
 

@@ -1,7 +1,10 @@
 import type { BuildState, Execution } from '../../core/build-state.ts';
 import { buildTags, tagKey } from '../../core/names.ts';
 import type { ImageSpec } from '../../core/ports.ts';
-import { FakeAccount } from './fake-account.ts';
+import { inheritedProperties } from '../../core/windows-road.ts';
+import { createImage } from '../../functions/steps/create-image.ts';
+import { swapRoot } from '../../functions/steps/swap-root.ts';
+import { FakeAccount, windowsProperties } from './fake-account.ts';
 
 export const BUILD = 'demo-0123456789ab';
 
@@ -25,6 +28,7 @@ export const plan: BuildState['plan'] = {
   encryption: null,
   warnings: [],
   distribution: null,
+  windows: null,
   worker: { imageId: WORKER_IMAGE, instanceTypes: ['c7i.large', 'm7i.large'], secondsAllowed: 3600 },
   job: { key: `builds/${BUILD}/job`, sha256: '3'.repeat(64) },
   bootTest: { machines: [['m6i.large', 'm5.large']], secondsAllowed: 900, hostKeys: true },
@@ -42,6 +46,17 @@ export const plan: BuildState['plan'] = {
       [tagKey.name]: 'demo 15.1-RELEASE-amd64 UFS 222222222222',
       [tagKey.contentDigest]: '2'.repeat(64),
     },
+  },
+};
+
+/** The same by the windows road. */
+export const windowsPlan: BuildState['plan'] = {
+  ...plan,
+  road: 'windows',
+  windows: {
+    imageId: 'ami-00000000000000002',
+    instanceTypes: ['m6i.large', 'm5.large'],
+    inherited: inheritedProperties(windowsProperties),
   },
 };
 
@@ -93,4 +108,44 @@ export async function launched(build = BUILD) {
   const volume = fake.heldVolumes.get(volumeId);
   if (!instance || !volume) throw new Error('the fake account lost what it made');
   return { fake, worker, instance, volume };
+}
+
+/** An account in which the Windows of a build runs, and the disk that will replace its root is there. */
+export async function launchedWindows(properties = windowsProperties) {
+  const fake = account();
+  const imageId = windowsPlan.windows?.imageId ?? '';
+  fake.windowsImages.set(imageId, properties);
+  const tags = buildTags(BUILD, 'windows');
+  const disk = { clientToken: 'disk', zone: ZONE, sizeGiB: plan.rootSizeGiB, tags };
+  const target = await fake.volumes.create({ ...disk, clientToken: 'target' });
+  const { snapshotId } = await fake.snapshots.create(target.volumeId, 'x', buildTags(BUILD, 'snapshot'));
+  fake.settle();
+  fake.heldVolumes.delete(target.volumeId);
+  const { instanceId } = await fake.instances.runWindows({
+    clientToken: 'windows',
+    imageId,
+    instanceType: 'm6i.large',
+    subnetId: SUBNET,
+    securityGroupId: 'sg-1',
+    tags,
+  });
+  const { volumeId } = await fake.volumes.create({ ...disk, snapshotId });
+  fake.settle();
+  const instance = fake.heldInstances.get(instanceId);
+  if (!instance) throw new Error('the fake account lost what it made');
+  const windows = { instanceId, volumeId, snapshotId, instanceType: 'm6i.large', launchedAt: fake.time };
+  return { fake, windows, instance };
+}
+
+/** An account in which the disk has replaced the root of Windows, and the image is being made of it. */
+export async function madeOfWindows() {
+  const built = await launchedWindows();
+  const { fake, windows } = built;
+  for (let waiting: BuildState['waiting'] | undefined; !waiting?.ready; fake.settle()) {
+    ({ waiting } = await swapRoot(fake)({ plan: windowsPlan, windows, ...(waiting ? { waiting } : {}) }));
+  }
+  const { image } = await createImage(fake)({ plan: windowsPlan, windows });
+  const held = fake.heldImages.get(image.imageId);
+  if (!held) throw new Error('the fake account lost the image');
+  return { ...built, image, held };
 }

@@ -5,7 +5,7 @@ import { cleanUp } from '../../functions/steps/clean-up.ts';
 import { register } from '../../functions/steps/register.ts';
 import { snapshot } from '../../functions/steps/snapshot.ts';
 import { rejected } from '../core/caught.ts';
-import { account, BUILD, execution, launched, plan } from './builds.ts';
+import { account, BUILD, execution, launched, madeOfWindows, plan } from './builds.ts';
 import { awsError, type FakeAccount } from './fake-account.ts';
 
 type State = Parameters<ReturnType<typeof cleanUp>>[0];
@@ -228,4 +228,49 @@ describe('clean-up', () => {
       expect(await fake.images.findByBuild(BUILD)).toEqual([]);
     },
   );
+
+  describe('of the windows road', () => {
+    const made = async () => {
+      const { fake, windows, image, held, instance } = await madeOfWindows();
+      for (const file of imageRecords) {
+        fake.objects.set(artifactKey(BUILD, file), { body: file, contentType: 'application/octet-stream' });
+      }
+      const delivered = { snapshotId: held.rootSnapshotId ?? '', startedAt: fake.time };
+      return { fake, instance, image, windows, state: { windows, image, snapshot: delivered } };
+    };
+    const things = ({ heldVolumes, heldSnapshots, heldImages }: FakeAccount) => [
+      ...[...heldVolumes.values()]
+        .filter(({ state }) => state !== 'deleting')
+        .map(({ volumeId }) => volumeId),
+      ...heldSnapshots.keys(),
+      ...heldImages.keys(),
+    ];
+
+    test('keeps what CreateImage has made, and nothing of what it was made of', async () => {
+      const { fake, state } = await made();
+      await untilDone(fake, state, 'succeeded');
+      expect(alive(fake)).toEqual([]);
+      expect(things(fake)).toEqual([state.snapshot.snapshotId, state.image.imageId]);
+    });
+
+    test.each(['running', 'stopping', 'stopped'] as const)(
+      'after a failure leaves nothing of a %s Windows',
+      async (now) => {
+        const { fake, state, instance } = await made();
+        instance.state = now;
+        await untilDone(fake, state, 'failed');
+        expect(alive(fake)).toEqual([]);
+        expect(things(fake)).toEqual([]);
+      },
+    );
+
+    test('finds by id what searches by tag do not see yet', async () => {
+      const { fake, windows, image } = await made();
+      fake.hidden.add(windows.instanceId).add(windows.volumeId).add(image.imageId).add(windows.snapshotId);
+      for (const id of fake.heldSnapshots.keys()) fake.hidden.add(id);
+      await untilDone(fake, { windows, image }, 'failed');
+      expect(alive(fake)).toEqual([]);
+      expect(things(fake)).toEqual([]);
+    });
+  });
 });

@@ -214,6 +214,8 @@ describe('the functions as they are shipped', () => {
     BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large',
     DISTRIBUTION_REGIONS: 'eu-west-1,us-west-2',
     PARAMETER_PREFIX: '/company/',
+    WINDOWS_IMAGE_PARAMETER: '/windows',
+    WINDOWS_INSTANCE_TYPES: 'm6i.large',
     SUBNET_IDS: 'subnet-a',
     SECURITY_GROUP_ID: 'sg-1',
     PAYLOAD_BUCKET: 'payloads',

@@ -11,6 +11,7 @@ import type {
   ImageSpec,
   Images,
   Instance,
+  InstanceDisk,
   Instances,
   Mirror,
   MirrorAnswer,
@@ -29,7 +30,7 @@ import type {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export interface HeldInstance extends Mutable<Instance> {
+export interface HeldInstance extends Mutable<Omit<Instance, 'disks'>> {
   readonly spec: BootTestSpec & Partial<WorkerSpec>;
   /** Undefined when GetConsoleScreenshot has none. */
   screen?: Uint8Array;
@@ -42,8 +43,14 @@ export interface HeldVolume {
   readonly spec: VolumeSpec;
   startedAt?: number | undefined;
   state: Volume['state'];
-  /** The instance it is attached to, and whether it is that one's root. */
-  attachedTo?: { instanceId: string; device: string; root: boolean };
+  /** The instance it is attached to, and how. */
+  attachedTo?: {
+    instanceId: string;
+    device: string;
+    state: 'attaching' | 'attached' | 'detaching';
+    deleteOnTermination: boolean;
+    attachedAt: number;
+  };
 }
 
 export interface HeldSnapshot extends Mutable<Snapshot> {
@@ -53,8 +60,21 @@ export interface HeldSnapshot extends Mutable<Snapshot> {
 }
 
 export interface HeldImage extends Mutable<Image> {
-  readonly spec: ImageSpec;
+  readonly spec: Pick<ImageSpec, 'name' | 'snapshotId' | 'tags'>;
 }
+
+/** What DescribeImages says of Amazon's Windows AMIs. */
+export const windowsProperties: Readonly<Record<string, string>> = {
+  Name: 'Windows_Server-2022-English-Core-Base-2026.11.11',
+  Architecture: 'x86_64',
+  VirtualizationType: 'hvm',
+  EnaSupport: 'true',
+  Platform: 'windows',
+  PlatformDetails: 'Windows',
+  UsageOperation: 'RunInstances:0002',
+  RootDeviceName: '/dev/sda1',
+  RootDeviceType: 'ebs',
+};
 
 /** An error as the adapters throw it: named by the service's code. */
 export const awsError = (code: string, message = `${code} happened`): Error =>
@@ -78,6 +98,8 @@ export class FakeAccount {
   readonly zones = new Map<string, string>();
   /** Images of others that may be launched. */
   readonly launchableImages = new Set<string>();
+  /** AMIs of Amazon, by id. */
+  readonly windowsImages = new Map<string, Readonly<Record<string, string>>>();
   /** Executions by the name of their build; others are unknown. */
   readonly heldExecutions = new Map<string, BuildExecution & { readonly endedAt?: number }>();
   /** What to throw instead of launching a type in a zone: key "type zone". */
@@ -86,6 +108,8 @@ export class FakeAccount {
   readonly failures = new Map<string, Error>();
   /** Ids that searches by tag do not see yet, as EC2's eventual consistency allows. */
   readonly hidden = new Set<string>();
+  /** How CreateImage bills its image, if not like the instance. */
+  billing: Readonly<Record<string, string>> = {};
   /** Whether a volume is there as soon as it is asked for; EC2 takes seconds. */
   instantVolumes = false;
   /** Every call that changed something, in order: "runWorker i-1". */
@@ -137,10 +161,16 @@ export class FakeAccount {
   settle(): void {
     for (const instance of this.heldInstances.values()) {
       if (instance.state === 'pending') instance.state = 'running';
+      if (instance.state === 'stopping') instance.state = 'stopped';
       if (instance.state === 'shutting-down') this.#ended(instance.instanceId);
     }
     for (const volume of this.heldVolumes.values()) {
       if (volume.state === 'creating') volume.state = 'available';
+      if (volume.attachedTo?.state === 'attaching') volume.attachedTo.state = 'attached';
+      if (volume.attachedTo?.state === 'detaching') {
+        delete volume.attachedTo;
+        volume.state = 'available';
+      }
       if (volume.state === 'deleting') this.heldVolumes.delete(volume.volumeId);
     }
     for (const snapshot of this.heldSnapshots.values()) {
@@ -156,7 +186,7 @@ export class FakeAccount {
     for (const volume of this.heldVolumes.values()) {
       if (volume.attachedTo?.instanceId !== instanceId) continue;
       // DeleteOnTermination is set for the root of an image and not for a volume attached later.
-      if (volume.attachedTo.root) this.heldVolumes.delete(volume.volumeId);
+      if (volume.attachedTo.deleteOnTermination) this.heldVolumes.delete(volume.volumeId);
       delete volume.attachedTo;
       volume.state = 'available';
     }
@@ -168,6 +198,29 @@ export class FakeAccount {
     const instance = this.heldInstances.get(instanceId);
     if (instance) instance.stateReason = reason;
   }
+
+  /** Somebody starts a stopped instance. */
+  start(instanceId: string): void {
+    const instance = this.heldInstances.get(instanceId);
+    if (instance?.state !== 'stopped') throw awsError('IncorrectInstanceState');
+    instance.state = 'running';
+    instance.startedAt = this.time;
+  }
+
+  #disksOf(instanceId: string): InstanceDisk[] {
+    return [...this.heldVolumes.values()].flatMap(({ volumeId, attachedTo }) =>
+      attachedTo?.instanceId === instanceId ? { ...attachedTo, volumeId } : [],
+    );
+  }
+
+  #instance = (held: HeldInstance): Instance => ({
+    instanceId: held.instanceId,
+    state: held.state,
+    stateReason: held.stateReason,
+    startedAt: held.startedAt,
+    rootDeviceName: held.rootDeviceName,
+    disks: this.#disksOf(held.instanceId),
+  });
 
   readonly network: Network = {
     subnets: async (subnetIds) => {
@@ -184,7 +237,9 @@ export class FakeAccount {
     const zone = this.zones.get(spec.subnetId);
     if (zone === undefined) throw awsError('InvalidSubnetID.NotFound');
     const launchable =
-      this.launchableImages.has(spec.imageId) || this.heldImages.get(spec.imageId)?.state === 'available';
+      this.launchableImages.has(spec.imageId) ||
+      this.windowsImages.has(spec.imageId) ||
+      this.heldImages.get(spec.imageId)?.state === 'available';
     if (!launchable) throw awsError('InvalidAMIID.NotFound');
     const refusal = this.refusals.get(`${spec.instanceType} ${zone}`);
     if (refusal) throw refusal;
@@ -195,6 +250,7 @@ export class FakeAccount {
         state: 'pending',
         stateReason: '',
         startedAt: this.time,
+        rootDeviceName: this.windowsImages.get(spec.imageId)?.RootDeviceName ?? '/dev/sda1',
         spec,
         console: '',
       });
@@ -205,7 +261,13 @@ export class FakeAccount {
         spec: { clientToken: '', zone, sizeGiB: 10, tags: spec.tags },
         startedAt: this.time,
         state: 'in-use',
-        attachedTo: { instanceId: id, device: '/dev/sda1', root: true },
+        attachedTo: {
+          instanceId: id,
+          device: this.windowsImages.get(spec.imageId)?.RootDeviceName ?? '/dev/sda1',
+          state: 'attached',
+          deleteOnTermination: true,
+          attachedAt: this.time,
+        },
       });
       this.changes.push(`${call} ${id}`);
       return id;
@@ -223,15 +285,23 @@ export class FakeAccount {
       this.#call('instances.runBootTest');
       return this.#launch('runBootTest', spec);
     },
+    runWindows: async (spec) => {
+      this.#call('instances.runWindows');
+      return this.#launch('runWindows', spec);
+    },
     describe: async (instanceId) => {
       this.#call('instances.describe');
       const held = this.heldInstances.get(instanceId);
-      return held && { instanceId, state: held.state, stateReason: held.stateReason };
+      return held && this.#instance(held);
     },
-    findByBuild: async (build) => this.#seen(this.heldInstances, ({ spec }) => spec.tags, build),
+    findByBuild: async (build) =>
+      this.#seen(this.heldInstances, ({ spec }) => spec.tags, build).map(this.#instance),
     findOfAnyBuild: async () => {
       this.#call('instances.findOfAnyBuild');
-      return this.#seenOfAny(this.heldInstances, ({ spec }) => spec.tags);
+      return this.#seenOfAny(this.heldInstances, ({ spec }) => spec.tags).map(({ build, ...held }) => ({
+        ...this.#instance(held),
+        build,
+      }));
     },
     console: async (instanceId) => {
       this.#call('instances.console');
@@ -240,6 +310,25 @@ export class FakeAccount {
     screenshot: async (instanceId) => {
       this.#call('instances.screenshot');
       return this.heldInstances.get(instanceId)?.screen;
+    },
+    stop: async (instanceId) => {
+      this.#call('instances.stop');
+      const held = this.heldInstances.get(instanceId);
+      if (!held) throw awsError('InvalidInstanceID.NotFound');
+      // StopInstances of one that is on its way there does nothing.
+      if (held.state === 'stopping' || held.state === 'stopped') return;
+      if (held.state !== 'running') throw awsError('IncorrectInstanceState', held.state);
+      held.state = 'stopping';
+      this.changes.push(`stop ${instanceId}`);
+    },
+    deleteOnTermination: async (instanceId, device) => {
+      this.#call('instances.deleteOnTermination');
+      const disk = [...this.heldVolumes.values()].find(
+        ({ attachedTo }) => attachedTo?.instanceId === instanceId && attachedTo.device === device,
+      );
+      if (disk?.attachedTo?.state !== 'attached') throw awsError('InvalidInstanceAttributeValue', device);
+      disk.attachedTo.deleteOnTermination = true;
+      this.changes.push(`deleteOnTermination ${disk.volumeId}`);
     },
     terminate: async (instanceIds) => {
       this.#call('instances.terminate');
@@ -256,6 +345,10 @@ export class FakeAccount {
     create: async (spec) => {
       this.#call('volumes.create');
       if (![...this.zones.values()].includes(spec.zone)) throw awsError('InvalidZone.NotFound');
+      if (spec.snapshotId !== undefined && this.heldSnapshots.get(spec.snapshotId)?.state !== 'completed') {
+        throw awsError('IncorrectState', `${spec.snapshotId} is not completed`);
+      }
+      if (this.refusals.has(`volume ${spec.zone}`)) throw this.refusals.get(`volume ${spec.zone}`);
       const volumeId = this.#once('volume', spec, () => {
         const id = this.#id('vol');
         this.heldVolumes.set(id, {
@@ -289,12 +382,23 @@ export class FakeAccount {
       if (!instance) throw awsError('InvalidInstanceID.NotFound');
       if (volume.state === 'in-use') throw awsError('VolumeInUse');
       if (volume.state !== 'available') throw awsError('IncorrectState', `volume is ${volume.state}`);
-      if (instance.state !== 'running') throw awsError('IncorrectState', `instance is ${instance.state}`);
+      if (!['running', 'stopped'].includes(instance.state))
+        throw awsError('IncorrectState', `instance is ${instance.state}`);
       if (this.zones.get(instance.spec.subnetId) !== volume.spec.zone)
         throw awsError('InvalidVolume.ZoneMismatch');
-      if (!/^\/dev\/sd[f-p]$/.test(device)) throw awsError('InvalidParameterValue', device);
+      const asRoot = device === instance.rootDeviceName && instance.state === 'stopped';
+      if (!asRoot && !/^\/dev\/sd[f-p]$/.test(device)) throw awsError('InvalidParameterValue', device);
+      if (this.#disksOf(instanceId).some((disk) => disk.device === device))
+        throw awsError('InvalidParameterValue', `${device} is already in use`);
       volume.state = 'in-use';
-      volume.attachedTo = { instanceId, device, root: false };
+      volume.attachedTo = {
+        instanceId,
+        device,
+        // A worker has its disk at once; a root takes a moment.
+        state: asRoot ? 'attaching' : 'attached',
+        deleteOnTermination: false,
+        attachedAt: this.time,
+      };
       this.changes.push(`attach ${volumeId}`);
     },
     detach: async (volumeId) => {
@@ -302,11 +406,14 @@ export class FakeAccount {
       const volume = this.heldVolumes.get(volumeId);
       if (!volume?.attachedTo) return;
       const instance = this.heldInstances.get(volume.attachedTo.instanceId);
-      if (volume.attachedTo.root && instance?.state !== 'stopped') {
-        throw awsError('OperationNotPermitted', `Unable to detach root volume ${volumeId}`);
+      if (volume.attachedTo.device === instance?.rootDeviceName) {
+        if (instance.state !== 'stopped')
+          throw awsError('OperationNotPermitted', `Unable to detach root volume ${volumeId}`);
+        volume.attachedTo.state = 'detaching';
+      } else {
+        delete volume.attachedTo;
+        volume.state = 'available';
       }
-      delete volume.attachedTo;
-      volume.state = 'available';
       this.changes.push(`detach ${volumeId}`);
     },
     delete: async (volumeId) => {
@@ -368,9 +475,54 @@ export class FakeAccount {
       }
       return { imageId: this.holdImage(spec).imageId };
     },
+    createFromInstance: async ({ instanceId, name, tags, snapshotTags, description }) => {
+      this.#call('images.createFromInstance');
+      const instance = this.heldInstances.get(instanceId);
+      if (!instance) throw awsError('InvalidInstanceID.NotFound');
+      if (instance.state !== 'stopped') throw awsError('IncorrectState', `instance is ${instance.state}`);
+      if ([...this.heldImages.values()].some((image) => image.name === name)) {
+        throw awsError('InvalidAMIName.Duplicate');
+      }
+      const root = this.#disksOf(instanceId).find(({ device }) => device === instance.rootDeviceName);
+      const volume = root && this.heldVolumes.get(root.volumeId);
+      if (!root || !volume) throw awsError('InvalidParameterValue', 'the instance has no root');
+      const { snapshotId } = await this.snapshots.create(root.volumeId, description, snapshotTags);
+      const imageId = this.#id('ami');
+      const { Name: _name, ...inherited } = this.windowsImages.get(instance.spec.imageId) ?? {};
+      this.heldImages.set(imageId, {
+        imageId,
+        name,
+        state: 'pending',
+        stateReason: '',
+        rootSnapshotId: snapshotId,
+        startedAt: this.time,
+        properties: {
+          ...inherited,
+          ...this.billing,
+          Name: name,
+          Description: description,
+          'Ebs.SnapshotId': snapshotId,
+          'Ebs.VolumeSize': String(volume.spec.sizeGiB),
+          'Ebs.VolumeType': 'gp3',
+          'Ebs.DeleteOnTermination': String(root.deleteOnTermination),
+        },
+        tags,
+        spec: { name, snapshotId, tags },
+      });
+      this.changes.push(`createImage ${imageId}`);
+      return { imageId };
+    },
+    requireImdsV2: async (imageId) => {
+      this.#call('images.requireImdsV2');
+      const held = this.heldImages.get(imageId);
+      if (!held) throw awsError('InvalidAMIID.NotFound');
+      held.properties = { ...held.properties, ImdsSupport: 'v2.0' };
+      this.changes.push(`requireImdsV2 ${imageId}`);
+    },
     describe: async (imageId) => {
       this.#call('images.describe');
-      return this.heldImages.get(imageId);
+      const windows = this.windowsImages.get(imageId);
+      return windows ? foreignImage(imageId, windows) : this.heldImages.get(imageId);
     },
     findByName: async (name) => {
       this.#call('images.findByName');
@@ -483,9 +635,19 @@ export class FakeAccount {
   };
 }
 
+const foreignImage = (imageId: string, properties: Readonly<Record<string, string>>): Image => ({
+  imageId,
+  name: properties.Name ?? '',
+  state: 'available',
+  stateReason: '',
+  rootSnapshotId: undefined,
+  properties,
+  tags: {},
+});
+
 const seenVolume = ({ volumeId, state, startedAt, attachedTo }: HeldVolume): Volume => ({
   volumeId,
   state,
   startedAt,
-  attachments: attachedTo ? [{ instanceId: attachedTo.instanceId, state: 'attached' }] : [],
+  attachments: attachedTo ? [{ instanceId: attachedTo.instanceId, state: attachedTo.state }] : [],
 });

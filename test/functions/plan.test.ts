@@ -5,7 +5,7 @@ import { type PlanSettings, plan, planStep } from '../../functions/steps/plan.ts
 import { rejected } from '../core/caught.ts';
 import { demo } from '../core/legal-recipes.ts';
 import { account, BUILD, execution, imageSpec, WORKER_IMAGE } from './builds.ts';
-import type { FakeAccount } from './fake-account.ts';
+import { type FakeAccount, windowsProperties } from './fake-account.ts';
 
 const RELEASE = 'https://download.freebsd.org/releases/amd64/amd64/15.1-RELEASE';
 const MANIFEST = ['base', 'kernel', 'lib32']
@@ -23,6 +23,8 @@ const settings: PlanSettings = {
   BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
   DISTRIBUTION_REGIONS: ['eu-west-1', 'us-west-2'],
   PARAMETER_PREFIX: '/company/',
+  WINDOWS_IMAGE_PARAMETER: '/windows',
+  WINDOWS_INSTANCE_TYPES: ['m6i.large'],
 };
 
 let fake: FakeAccount;
@@ -40,6 +42,76 @@ const run = (recipe: unknown = demo, dryRun = false) => {
     execution,
   );
 };
+
+describe('the windows road', () => {
+  const recipe = { ...demo, image: { road: 'windows' } };
+  const AMI = 'ami-00000000000000002';
+  beforeEach(() => {
+    fake.parameterValues.set('/windows', AMI);
+    fake.windowsImages.set(AMI, windowsProperties);
+  });
+
+  test('is planned with the Windows whose place the image takes, and with warnings', async () => {
+    const output = await run(recipe);
+    expect(planStep.output.safeParse(output).error).toBeUndefined();
+    expect(output.plan).toMatchObject({
+      road: 'windows',
+      windows: {
+        imageId: AMI,
+        instanceTypes: ['m6i.large'],
+        inherited: {
+          UsageOperation: 'RunInstances:0002',
+          BootMode: 'legacy-bios',
+          RootDeviceName: '/dev/sda1',
+        },
+      },
+    });
+    expect(output.plan.warnings).toEqual([
+      expect.stringContaining('billed as Windows'),
+      expect.stringContaining('BootSilent'),
+    ]);
+  });
+
+  test('has the root device and the boot mode of that Windows', async () => {
+    fake.windowsImages.set(AMI, { ...windowsProperties, RootDeviceName: 'xvda', BootMode: 'uefi' });
+    const { plan: planned } = await run(recipe);
+    expect(planned.image.rootDeviceName).toBe('xvda');
+    expect(planned.windows?.inherited.BootMode).toBe('uefi');
+  });
+
+  test('warns that nothing has booted when there is no boot test', async () => {
+    const { warnings } = (await run({ ...recipe, bootTest: false })).plan;
+    expect(warnings[1]).toContain('without having booted');
+  });
+
+  test('is not what other recipes take', async () => {
+    expect((await run()).plan).toMatchObject({ road: 'unix', windows: null, warnings: [] });
+  });
+
+  test.each<[string, () => unknown, string]>([
+    ['no parameter', () => fake.parameterValues.delete('/windows'), 'does not exist'],
+    ['no AMI', () => fake.windowsImages.clear(), AMI],
+  ])('with %s is WindowsImageUnusable', async (_what, change, told) => {
+    change();
+    const error = await rejected(run(recipe));
+    expect(error.name).toBe('WindowsImageUnusable');
+    expect(error.message).toContain(told);
+    expect(error.message).toContain('/windows');
+  });
+
+  test.each([
+    ['UsageOperation', 'RunInstances:0006'],
+    ['Architecture', 'arm64'],
+    ['TpmSupport', 'v2.0'],
+    ['EnaSupport', 'false'],
+    ['Platform', ''],
+  ])('with an AMI whose %s is %j is WindowsImageUnusable', async (key, value) => {
+    fake.windowsImages.set(AMI, { ...windowsProperties, [key]: value });
+    const error = await rejected(run(recipe));
+    expect(error.name).toBe('WindowsImageUnusable');
+    expect(error.message).toContain(`- ${key} is ${value}`);
+  });
+});
 
 describe('plan', () => {
   test('resolves everything, and its output fits the state', async () => {

@@ -5,19 +5,23 @@ import { eventFunctions, functionEnvironment } from '../../core/function-environ
 import { stepHandler } from '../../functions/edge/step.ts';
 import { attach, attachStep } from '../../functions/steps/attach.ts';
 import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
+import { createImage, createImageStep } from '../../functions/steps/create-image.ts';
 import { launch, launchStep } from '../../functions/steps/launch.ts';
 import { launchBootTest, launchBootTestStep } from '../../functions/steps/launch-boot-test.ts';
+import { launchWindows, launchWindowsStep } from '../../functions/steps/launch-windows.ts';
 import { plan, planStep } from '../../functions/steps/plan.ts';
 import { register, registerStep } from '../../functions/steps/register.ts';
 import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
+import { swapRoot, swapRootStep } from '../../functions/steps/swap-root.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
 import { waitForBoot, waitForBootStep } from '../../functions/steps/wait-for-boot.ts';
+import { waitForImage, waitForImageStep } from '../../functions/steps/wait-for-image.ts';
 import { waitForWorker, waitForWorkerStep } from '../../functions/steps/wait-for-worker.ts';
 import { demo } from '../core/legal-recipes.ts';
 import { stage } from '../local/states/stage.ts';
 import { VirtualClock } from '../local/states/virtual-clock.ts';
 import { account, BUILD, WORKER_IMAGE } from './builds.ts';
-import { awsError, type FakeAccount } from './fake-account.ts';
+import { awsError, type FakeAccount, windowsProperties } from './fake-account.ts';
 
 /** The real steps, run by the real state machine on an account in memory, in virtual time. */
 
@@ -69,6 +73,8 @@ beforeEach(() => {
   calls = [];
   fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'found', text: MANIFEST });
   fake.parameterValues.set('/freebsd/amd64', WORKER_IMAGE);
+  fake.parameterValues.set('/windows', 'ami-0000000000000000f');
+  fake.windowsImages.set('ami-0000000000000000f', windowsProperties);
 });
 
 function functions(): Record<string, Handler> {
@@ -96,6 +102,8 @@ function functions(): Record<string, Handler> {
     BOOT_TEST_INSTANCE_TYPES_ARM64: ['m7g.large'],
     DISTRIBUTION_REGIONS: ['eu-west-1', 'us-west-2'],
     PARAMETER_PREFIX: '/company/',
+    WINDOWS_IMAGE_PARAMETER: '/windows',
+    WINDOWS_INSTANCE_TYPES: ['m6i.large'],
   };
   const launchSettings = {
     ARTIFACTS_BUCKET: 'bucket',
@@ -113,6 +121,10 @@ function functions(): Record<string, Handler> {
     wait: wait(world),
     snapshot: snapshot(world),
     register: register(world),
+    launchWindows: launchWindows({ ...world, settings: launchSettings }),
+    swapRoot: swapRoot(world),
+    createImage: createImage(world),
+    waitForImage: waitForImage(world),
     launchBootTest: launchBootTest({ ...world, settings: launchSettings }),
     waitForBoot: waitForBoot(world),
     waitForWorker: waitForWorker(world),
@@ -128,6 +140,12 @@ function functions(): Record<string, Handler> {
       steps.snapshot(input, retryCount),
     ) as Handler,
     register: stepHandler(registerStep, ({ input }) => steps.register(input)) as Handler,
+    'launch-windows': stepHandler(launchWindowsStep, ({ input, retryCount }) =>
+      steps.launchWindows(input, retryCount),
+    ) as Handler,
+    'swap-root': stepHandler(swapRootStep, ({ input }) => steps.swapRoot(input)) as Handler,
+    'create-image': stepHandler(createImageStep, ({ input }) => steps.createImage(input)) as Handler,
+    'wait-for-image': stepHandler(waitForImageStep, ({ input }) => steps.waitForImage(input)) as Handler,
     'launch-boot-test': stepHandler(launchBootTestStep, ({ input, retryCount }) =>
       steps.launchBootTest(input, retryCount),
     ) as Handler,
@@ -143,12 +161,13 @@ function functions(): Record<string, Handler> {
 function live(): void {
   fake.settle();
   for (const instance of fake.heldInstances.values()) {
-    if (instance.state === 'running' && instance.spec.userData === undefined) {
+    const windows = fake.windowsImages.has(instance.spec.imageId);
+    if (instance.state === 'running' && instance.spec.userData === undefined && !windows) {
       instance.console = boot[0] ?? '';
       if (boot.length > 1) boot.shift();
     }
     const disk = [...fake.heldVolumes.values()].some(
-      ({ attachedTo }) => attachedTo?.instanceId === instance.instanceId && !attachedTo.root,
+      ({ attachedTo }) => attachedTo?.instanceId === instance.instanceId && attachedTo.device === '/dev/sdf',
     );
     if (instance.state !== 'running' || !disk) continue;
     const lines = instance.console.split('\n').length;
@@ -271,6 +290,18 @@ describe('a build', () => {
     ]);
   });
 
+  test('by the windows road delivers what CreateImage has made, and nothing else', async () => {
+    const { status, output, states, cause } = await run(byWindows);
+    expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
+    const [image] = fake.heldImages.values();
+    expect(image?.properties).toMatchObject({ UsageOperation: 'RunInstances:0002', ImdsSupport: 'v2.0' });
+    expect(output).toMatchObject({ imageId: image?.imageId, snapshotId: image?.rootSnapshotId });
+    expect(left()).toEqual(delivered);
+    expect(
+      states.filter((name, index) => states.indexOf(name) === index && !/\?$|^Pause/.test(name)).slice(8, 12),
+    ).toEqual(['LaunchWindows', 'SwapRoot', 'CreateImage', 'WaitForImage']);
+  });
+
   test('of an image that is there adopts it, and launches nothing', async () => {
     const { output } = await run();
     const { report: _, ...first } = output as { report: object };
@@ -315,6 +346,49 @@ describe('a build', () => {
   });
 });
 
+const byWindows = { recipe: { ...demo, image: { road: 'windows' } } };
+
+describe('a build by the windows road', () => {
+  const roadTasks = ['launch-windows', 'swap-root', 'create-image', 'wait-for-image'];
+
+  test.each(roadTasks)('that fails in %s leaves nothing', async (task) => {
+    faults.set(task, awsError('UnauthorizedOperation', 'no'));
+    expect(await run(byWindows)).toMatchObject({ status: 'FAILED', error: 'UnauthorizedOperation' });
+    fake.settle();
+    expect(left()).toEqual(nothing);
+  });
+
+  test.each(roadTasks)('bears throttling of %s', async (task) => {
+    faults.set(task, [awsError('RequestLimitExceeded'), awsError('ServiceUnavailable')]);
+    expect((await run(byWindows)).status).toBe('SUCCEEDED');
+    expect(left()).toEqual(delivered);
+  });
+
+  test('whose image is not billed as Windows fails, and leaves neither image nor snapshot', async () => {
+    fake.billing = { UsageOperation: 'RunInstances', PlatformDetails: 'Linux/UNIX', Platform: '' };
+    const { status, error, cause, states } = await run(byWindows);
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'ImageNotWindows' });
+    expect(cause).toContain('- UsageOperation is RunInstances, not RunInstances:0002');
+    expect(states.slice(-3)).toEqual(['WaitForImage', 'CleanUpAfterFailure', 'BuildFailed']);
+    fake.settle();
+    expect(left()).toEqual(nothing);
+  });
+
+  test.each([
+    ['launch-windows', 'InsufficientCapacity'],
+    ['launch-windows', 'InvalidSnapshot.NotFound'],
+    ['swap-root', 'IncorrectState'],
+    ['swap-root', 'IncorrectInstanceState'],
+    ['swap-root', 'OperationNotPermitted'],
+    ['create-image', 'InvalidAMIName.Duplicate'],
+    ['create-image', 'IncorrectState'],
+  ])('bears %s with %s', async (task, code) => {
+    faults.set(task, [awsError(code), awsError(code)]);
+    expect((await run(byWindows)).status).toBe('SUCCEEDED');
+    expect(left()).toEqual(delivered);
+  });
+});
+
 const tasks = [
   'plan',
   'launch',
@@ -324,7 +398,7 @@ const tasks = [
   'snapshot',
   'wait:snapshot',
   'register',
-  'wait:image',
+  'wait-for-image',
   'launch-boot-test',
   'wait-for-boot',
 ];

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { BuildState } from '../../core/build-state.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
 import { rejected } from '../core/caught.ts';
-import { imageSpec, launched, plan } from './builds.ts';
+import { launched, plan } from './builds.ts';
 
 type State = Parameters<ReturnType<typeof wait>>[1];
 type Awaited = Parameters<ReturnType<typeof wait>>[0];
@@ -125,88 +125,10 @@ describe('waiting for the snapshot', () => {
   });
 });
 
-describe('waiting for the image', () => {
-  const registered = async () => {
-    const { snapshotId } = await snapshotted(true);
-    const held = fake.holdImage(imageSpec(snapshotId));
-    state = { ...state, image: { imageId: held.imageId, registeredAt: fake.time } };
-    return held;
-  };
-
-  test('is ready when it is available and has every property that was asked for', async () => {
-    const held = await registered();
-    expect((await look('image')).waiting).toMatchObject({ ready: false, seen: 'pending' });
-    held.state = 'available';
-    expect((await look('image')).waiting?.ready).toBe(true);
-  });
-
-  test.each([
-    ['BootMode', 'legacy-bios'],
-    ['ImdsSupport', undefined],
-    ['Architecture', 'i386'],
-    ['Ebs.SnapshotId', 'snap-0f'],
-    ['Ebs.VolumeSize', '8'],
-    ['EnaSupport', 'false'],
-  ])('is ImageMismatch when %s is %s', async (property, value) => {
-    const held = await registered();
-    const { [property]: was, ...others } = held.properties;
-    Object.assign(held, {
-      state: 'available',
-      properties: value === undefined ? others : { ...others, [property]: value },
-    });
-    const error = await rejected(look('image'));
-    expect(error.name).toBe('ImageMismatch');
-    expect(error.message).toContain(`- ${property} is ${value ?? 'absent'}, not ${was}`);
-  });
-
-  const KEY = 'arn:aws:kms:eu-central-1:123456789012:key/0a1b';
-  test.each([
-    [{ kmsKeyId: '0a1b' }, KEY, 'true', undefined],
-    [{ kmsKeyId: KEY }, KEY, 'true', undefined],
-    [{ kmsKeyId: 'alias/images' }, KEY, 'true', undefined],
-    [{ kmsKeyId: null }, KEY, 'true', undefined],
-    [{ kmsKeyId: 'cccc' }, KEY, 'true', /- KmsKeyId of snap-\w+ is arn:.*0a1b, not cccc/],
-    [{ kmsKeyId: null }, undefined, 'false', /- Ebs\.Encrypted is false, not true/],
-    [null, KEY, 'true', undefined],
-  ] as const)(
-    'with encryption %j, key %s and Encrypted %s',
-    async (encryption, kmsKeyId, encrypted, says) => {
-      const held = await registered();
-      Object.assign(held, {
-        state: 'available',
-        properties: { ...held.properties, 'Ebs.Encrypted': encrypted },
-      });
-      for (const snapshot of fake.heldSnapshots.values()) snapshot.kmsKeyId = kmsKeyId;
-      state = { ...state, plan: { ...plan, encryption } };
-      if (says === undefined) expect((await look('image')).waiting?.ready).toBe(true);
-      else expect((await rejected(look('image'))).message).toMatch(says);
-    },
-  );
-
-  test.each(['failed', 'error', 'invalid', 'deregistered', 'disabled'])(
-    'ends when it is %s',
-    async (imageState) => {
-      Object.assign(await registered(), { state: imageState, stateReason: 'because' });
-      const error = await rejected(look('image'));
-      expect(error.name).toBe('ImageFailed');
-      expect(error.message).toContain(`went to ${imageState}: because`);
-    },
-  );
-
-  test('ends after a quarter of an hour', async () => {
-    await registered();
-    const since = fake.time;
-    expect((await rejected(poll('image'))).name).toBe('WaitTimedOut');
-    expect(minutes(since)).toBeGreaterThan(15);
-    expect(minutes(since)).toBeLessThan(15.2);
-  });
-});
-
 describe('a wait without what it is about', () => {
   test.each<[Awaited, keyof BuildState]>([
     ['worker-running', 'worker'],
     ['snapshot', 'snapshot'],
-    ['image', 'image'],
   ])('for %s is InvalidState that names %s', async (what, field) => {
     state = { plan };
     const error = await rejected(look(what));

@@ -39,6 +39,18 @@ describe.each(functionNames)('the %s function', (name) => {
 });
 
 describe('an image', () => {
+  it('that lends its place is Amazon’s', () => {
+    const question = (context: Question['context']): Question => ({
+      action: 'ec2:RunInstances',
+      resource: 'arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0',
+      context,
+    });
+    const statements = stack.statements('launch-windows');
+    expect(allowed(statements, question({ 'ec2:Owner': 'amazon' }))).toBe(true);
+    expect(allowed(statements, question({ 'ec2:Owner': 'aws-marketplace' }))).toBe(false);
+    expect(allowed(statements, question({ 'aws:ResourceTag/ami-foundry:build': 'demo' }))).toBe(false);
+  });
+
   it('to launch a worker from is pinned to an owner if the deployment names one', () => {
     const pinned = synthesize({ workerImageOwner: '123456789012' });
     const question = (owner: string): Question => ({
@@ -72,14 +84,16 @@ describe('SSM', () => {
       .filter(({ Action }) => Action.includes('ssm:GetParameter'))
       .flatMap(({ Resource }) => Resource);
 
-  it('is asked for the public parameters of both architectures, which belong to no account', () =>
+  it('is asked for the public parameters of workers and of Windows, which belong to no account', () =>
     expect(parameters({})).toEqual([
       'arn:aws:ssm:eu-west-1::parameter/aws/service/freebsd/amd64/small/ufs/15.1/RELEASE',
       'arn:aws:ssm:eu-west-1::parameter/aws/service/freebsd/arm64/small/ufs/15.1/RELEASE',
+      'arn:aws:ssm:eu-west-1::parameter/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
     ]));
   it('is asked for the deployment’s own parameter in its own account', () =>
     expect(parameters({ workerImageParameter: '/images/worker' })).toEqual([
       'arn:aws:ssm:eu-west-1:111122223333:parameter/images/worker',
+      'arn:aws:ssm:eu-west-1::parameter/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
     ]));
 });
 

@@ -180,6 +180,7 @@ describe('settings', () => {
   it('are all optional', () =>
     expect(read({})()).toEqual({
       workerImageParameter: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
+      windowsImageParameter: '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
       parameterPrefix: '/ami-foundry/',
       reaperDryRun: false,
     }));
@@ -199,6 +200,7 @@ describe('settings', () => {
       /zones is for the network/,
     ],
     [{ workerImageParameter: 'no-slash' }, /workerImageParameter is "no-slash"/],
+    [{ windowsImageParameter: 'Windows' }, /windowsImageParameter is "Windows"/],
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
     [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],

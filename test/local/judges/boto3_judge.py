@@ -226,6 +226,12 @@ check("latest of all", [v["VersionNumber"] for v in ec2.describe_launch_template
 check("templates", ec2.describe_launch_templates(Filters=[{"Name": "tag:judge", "Values": ["boto3"]}])["LaunchTemplates"][0]["LaunchTemplateId"] == template["LaunchTemplateId"])
 references = list(ec2.get_paginator("describe_image_references").paginate(ImageIds=[registered], IncludeAllResourceTypes=True))[0]["ImageReferences"]
 check("references", [(r["ResourceType"], r["Arn"].endswith(template["LaunchTemplateId"])) for r in references] == [("ec2:LaunchTemplate", True)], references)
+scaling = boto3.client("autoscaling", config=config)
+scaling.create_auto_scaling_group(AutoScalingGroupName="judge", MinSize=0, MaxSize=1, AvailabilityZones=[zone], LaunchTemplate={"LaunchTemplateName": "judge", "Version": "$Default"})
+groups = list(scaling.get_paginator("describe_auto_scaling_groups").paginate(AutoScalingGroupNames=["judge"]))[0]["AutoScalingGroups"]
+check("group of the template", groups[0]["LaunchTemplate"] == {"LaunchTemplateId": template["LaunchTemplateId"], "LaunchTemplateName": "judge", "Version": "$Default"}, groups)
+scaling.delete_auto_scaling_group(AutoScalingGroupName="judge")
+refused("a group that is gone", "ValidationError", scaling.delete_auto_scaling_group, AutoScalingGroupName="judge")
 ec2.delete_launch_template(LaunchTemplateName="judge")
 
 # --- copies to another region, encrypted there ---

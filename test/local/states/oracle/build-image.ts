@@ -26,6 +26,12 @@ const STATE = {
   report: { ok: true },
 };
 
+/** Tasks of the windows road, and what leads there. */
+const onlyWindows = ['LaunchWindows', 'SwapRoot', 'CreateImage'];
+const windows: Script = {
+  WaitForSnapshot: [{ returns: { ...STATE, plan: { ...STATE.plan, road: 'windows' } } }],
+};
+
 export function buildImageCases(): OracleCase[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.asl.json'))
@@ -39,6 +45,7 @@ export function buildImageCases(): OracleCase[] {
         machineCase(`${file}: without a boot test`, text, {
           WaitForImage: [{ returns: { ...STATE, plan: { ...STATE.plan, bootTest: null } } }],
         }),
+        machineCase(`${file}: by the windows road`, text, windows),
         machineCase(`${file}: a dry run`, text, { Plan: [{ returns: { ...STATE, dryRun: true } }] }),
         machineCase(`${file}: waits that are not ready at once`, text, {
           WaitForWorker: [{ returns: { ...STATE, waiting: { ready: false } } }, { returns: STATE }],
@@ -49,7 +56,12 @@ export function buildImageCases(): OracleCase[] {
             error: { errorType, errorMessage: `${name} failed` },
           });
           // The clean-up after a failure is only reached through one.
-          const before: Script = name === 'CleanUpAfterFailure' ? { Launch: [error('Broken')] } : {};
+          const before: Script =
+            name === 'CleanUpAfterFailure'
+              ? { Launch: [error('Broken')] }
+              : onlyWindows.includes(name)
+                ? windows
+                : {};
           return [
             machineCase(`${file}: ${name} fails with ${retryable}, then works`, text, {
               ...before,
