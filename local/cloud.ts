@@ -3,6 +3,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { Disks } from './ec2/disks.ts';
 import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
 import { findWorkerImage } from './ec2/worker-image.ts';
+import { EventBus } from './event-bus.ts';
 import { Events } from './events.ts';
 import { Faults } from './faults.ts';
 import { type AwsJsonService, answerAwsJson } from './front/aws-json.ts';
@@ -151,7 +152,18 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       hostAddress: workerImage === undefined ? undefined : HOST_ADDRESS,
     });
     const storage = new Storage({ stateDirectory, region });
+    const bus = new EventBus({ clock, region, accountId });
     const states: States = createStates({
+      putEvents: (entries, roleArn) => {
+        iam.authorize(roleArn.split('/').at(-1), REFUSALS.json, () =>
+          entries.map(({ Source = '', DetailType = '' }) => ({
+            action: 'events:PutEvents',
+            resource: bus.arn,
+            context: { 'events:source': Source, 'events:detail-type': DetailType },
+          })),
+        );
+        return bus.put(entries);
+      },
       stateDirectory,
       clock,
       invoke: async (target, payload, signal, roleArn) => {
@@ -166,6 +178,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       log: (message, details) => log(`states: ${message}${details ? ` ${JSON.stringify(details)}` : ''}`),
     });
     const events = new Events({
+      bus,
+      publish: (topicArn, message) => storage.publish(topicArn, message),
       states,
       clock,
       timeScale,
@@ -201,6 +215,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           const { autoScaling } = await regions.of(scope.region);
           await autoScaling.answer(request, response, url, scope.accessKey);
         },
+        events: home(json(bus)),
         kms: async (request, response, url, scope) => {
           const { keys } = await regions.of(scope.region);
           await json(keys)(request, response, url, scope);
@@ -210,6 +225,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           checkS3Request(request, url);
           return storage.answer(request, response);
         }),
+        servicequotas: async (request, response, url, scope) => {
+          const { quotas } = await regions.of(scope.region);
+          await json(quotas)(request, response, url, scope);
+        },
         sns: stored,
         sqs: stored,
         ssm: async (request, response, url, scope) => {

@@ -16,6 +16,7 @@ import type { WorkerImage } from './ec2/worker-image.ts';
 import { ServiceError, unsupported } from './front/service-error.ts';
 import type { InstanceHost } from './instance-host/host.ts';
 import { Keys } from './kms/keys.ts';
+import { Quotas } from './quotas.ts';
 import { type OptInStatus, regionsOf } from './region-names.ts';
 import { Parameters } from './ssm/parameters.ts';
 import { JsonFile } from './state-directory.ts';
@@ -28,6 +29,7 @@ interface Services {
   parameters: Parameters;
   keys: Keys;
   autoScaling: AutoScalingServer;
+  quotas: Quotas;
 }
 
 interface Parts {
@@ -144,6 +146,7 @@ export class Regions {
       parameters,
       keys,
       autoScaling: new AutoScalingServer(region),
+      quotas: new Quotas(region.settings),
     };
   }
 }

@@ -8,7 +8,7 @@ import type {
 } from '@aws-sdk/client-ec2';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, action } from './action.ts';
-import { need } from './ids.ts';
+import { need, newId } from './ids.ts';
 import { needOwn } from './image-access.ts';
 import { instanceForImage } from './instances.ts';
 import type { DeviceMapping } from './model.ts';
@@ -177,13 +177,14 @@ function create(region: Region, input: CreateImageCommandInput): string {
     },
   }));
   const mappings = overlayMappings(region, attached, input.BlockDeviceMappings ?? []);
+  const id = newId('ami');
   for (const mapping of mappings) {
     const origin = volumes.find(({ device }) => device === mapping.DeviceName);
     if (!origin || !mapping.Ebs) continue;
     const snapshot = startSnapshot(
       region,
       origin.volume,
-      `Created by CreateImage(${instance.id}) for ${name}`,
+      `Created by CreateImage(${instance.id}) for ${id}`,
       {
         ...snapshotTags,
       },
@@ -192,6 +193,7 @@ function create(region: Region, input: CreateImageCommandInput): string {
   }
   checkMappings(mappings, instance.rootDeviceName);
   return addImage(region, {
+    id,
     name,
     description: input.Description,
     architecture: instance.architecture,

@@ -1,9 +1,10 @@
 /**
- * What a Task state can call. Two optimized integrations, and `aws-sdk:*` where the local cloud was given a handler.
+ * What a Task state can call. Three optimized integrations, and `aws-sdk:*` where the local cloud was given a handler.
  * @see https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
  */
 
 import { randomUUID } from 'node:crypto';
+import type { EventEntry, PutEventsResult } from '../event-bus.ts';
 import type { Json, JsonObject } from './definition.ts';
 import { StatesError } from './errors.ts';
 import type { TaskTokens } from './tokens.ts';
@@ -38,6 +39,7 @@ export function parseResource(arn: string): Resource | undefined {
 const OPTIMIZED = new Map<string, { patterns: Resource['pattern'][]; members: string[] }>([
   // InvocationType, Qualifier, ClientContext and LogType exist on AWS: none of our state machines uses them.
   ['lambda:invoke', { patterns: ['request', 'waitForTaskToken'], members: ['FunctionName', 'Payload'] }],
+  ['events:putEvents', { patterns: ['request'], members: ['Entries'] }],
   ['states:startExecution', { patterns: ['sync:2'], members: ['StateMachineArn', 'Input', 'Name'] }],
 ]);
 
@@ -77,6 +79,8 @@ export type Invoke = (
 
 export type CallSdk = (service: string, action: string, args: Json, signal: AbortSignal) => Promise<Json>;
 
+export type PutEvents = (entries: readonly EventEntry[]) => PutEventsResult;
+
 /** What `startExecution.sync:2` needs of the service. */
 export interface ChildExecutions {
   start(args: JsonObject): Promise<{ executionArn: string; startDate: number }>;
@@ -89,15 +93,17 @@ export interface ChildExecutions {
 export interface Integrations {
   readonly invoke: Invoke;
   readonly callSdk: CallSdk | undefined;
+  readonly putEvents: PutEvents;
   readonly tokens: TaskTokens;
   readonly children: ChildExecutions;
 }
 
 /** Makes the request: its answer is the task's result, or what TaskSubmitted records for the waiting patterns. */
 export async function request(
-  { invoke, callSdk, children }: Integrations,
+  { invoke, callSdk, children, putEvents }: Integrations,
   resource: Resource,
   args: Json,
+  identity: JsonObject,
   signal: AbortSignal,
 ): Promise<Json> {
   if (resource.sdk) {
@@ -107,6 +113,7 @@ export async function request(
   }
   const members = objectOf(args);
   if (resource.service === 'lambda') return invokeLambda(invoke, members, signal);
+  if (resource.service === 'events') return sendEvents(putEvents, members, identity);
   return startChild(children, members);
 }
 
@@ -180,6 +187,39 @@ function functionFailure(payload: Json): StatesError {
     'Lambda.Unknown',
     `The cause could not be determined because Lambda did not return an error type. Returned payload: ${JSON.stringify(payload)}`,
   );
+}
+
+/**
+ * "Add EventBridge events with Step Functions": Detail may be an object, the ARNs of execution and state machine are
+ * appended to Resources, and any entry that failed fails the task.
+ */
+function sendEvents(putEvents: PutEvents, { Entries: entries = [] }: JsonObject, identity: JsonObject): Json {
+  if (!Array.isArray(entries)) {
+    throw new StatesError('States.Runtime', "The field 'Entries' of the Arguments must be an array.");
+  }
+  const arns = [identity.Execution, identity.StateMachine].map((one) => objectOf(one ?? null).Id as string);
+  let answer: PutEventsResult;
+  try {
+    answer = putEvents(
+      entries.map((entry): EventEntry => {
+        const { Detail: detail, Resources: resources = [], ...members } = objectOf(entry);
+        return {
+          ...members,
+          ...(detail === undefined
+            ? {}
+            : { Detail: typeof detail === 'string' ? detail : JSON.stringify(detail) }),
+          Resources: [...(resources as string[]), ...arns],
+        };
+      }),
+    );
+  } catch (thrown) {
+    if (thrown instanceof Error && thrown.name.endsWith('Exception')) {
+      throw new StatesError(`EventBridge.${thrown.name}`, thrown.message, { cause: thrown });
+    }
+    throw thrown;
+  }
+  if (answer.FailedEntryCount > 0) throw new StatesError('EventBridge.FailedEntry', JSON.stringify(answer));
+  return { ...answer, ...sdkMetadata({ 'Content-Type': 'application/x-amz-json-1.1' }) };
 }
 
 async function startChild(children: ChildExecutions, args: JsonObject): Promise<Json> {

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Definition, Json, JsonObject } from './definition.ts';
 import { StatesError, serviceError } from './errors.ts';
 import { History, type HistoryEvent } from './history.ts';
-import type { CallSdk, Integrations, Invoke } from './integrations.ts';
+import type { CallSdk, Integrations, Invoke, PutEvents } from './integrations.ts';
 import { type ExecutionRequest, execute, type Outcome, type RunningExecution } from './interpreter.ts';
 import { Expressions } from './jsonata.ts';
 import { PAYLOAD_BYTES } from './limits.ts';
@@ -31,6 +31,8 @@ export interface StatesOptions {
   random?: () => number;
   /** `roleArn` is the state machine's: in its name functions are called. */
   invoke: (...args: [...Parameters<Invoke>, roleArn: string]) => ReturnType<Invoke>;
+  /** What `events:putEvents` puts onto the bus. */
+  putEvents: (...args: [...Parameters<PutEvents>, roleArn: string]) => ReturnType<PutEvents>;
   /** Answers `aws-sdk:*` resources; without it such a definition is refused. */
   callSdk?: CallSdk;
   region: string;
@@ -90,7 +92,7 @@ class Service implements States {
   readonly #store: StatesStore;
   readonly #random: () => number;
   readonly #expressions: Expressions;
-  readonly #integrations: Omit<Integrations, 'invoke'>;
+  readonly #integrations: Omit<Integrations, 'invoke' | 'putEvents'>;
   readonly #machines = new Map<string, MachineRecord>();
   readonly #executions = new Map<string, Execution>();
   readonly #listeners = new Set<(change: StatusChange) => void>();
@@ -392,6 +394,7 @@ class Service implements States {
       integrations: {
         ...this.#integrations,
         invoke: (target, payload, signal) => this.#options.invoke(target, payload, signal, record.roleArn),
+        putEvents: (entries) => this.#options.putEvents(entries, record.roleArn),
       },
       onProgress: (progress) => journal.append({ kind: 'progress', progress }),
       onDefect: (state, thrown) =>

@@ -107,7 +107,7 @@ async function work(
   about: JsonObject,
   ending: AbortSignal,
 ): Promise<Json> {
-  const answer = await request(run.integrations, resource, args, ending);
+  const answer = await request(run.integrations, resource, args, run.identity, ending);
   if (resource.pattern === 'request') return answer;
   ending.throwIfAborted();
   run.history.append(cursor, 'TaskSubmitted', {

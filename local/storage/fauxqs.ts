@@ -46,6 +46,27 @@ export class Storage {
     return statusCode === 200;
   }
 
+  /** Publishes to an SNS topic, as a service of AWS does on its own behalf. */
+  async publish(topicArn: string, message: string): Promise<void> {
+    this.#app ??= this.#start();
+    const app = await this.#app;
+    const { statusCode, body } = await app.inject({
+      method: 'POST',
+      url: '/',
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        authorization: `AWS4-HMAC-SHA256 Credential=events/20261126/${this.#region}/sns/aws4_request, SignedHeaders=host, Signature=${'0'.repeat(64)}`,
+      },
+      payload: new URLSearchParams({
+        Action: 'Publish',
+        Version: '2010-03-31',
+        TopicArn: topicArn,
+        Message: message,
+      }).toString(),
+    });
+    if (statusCode !== 200) throw new Error(`${topicArn}: ${statusCode} ${body}`);
+  }
+
   async #start(): Promise<App> {
     const file = async <T>(name: string) =>
       (await import(new URL(name, import.meta.resolve('fauxqs')).href)) as T;

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { EventBus } from '../../local/event-bus.ts';
 import { Events } from '../../local/events.ts';
 import type { InvokeResult } from '../../local/lambda/runtime.ts';
 import type { StatusChange } from '../../local/states/service.ts';
@@ -16,6 +17,8 @@ function stage(
   const listeners = new Set<(change: StatusChange) => void>();
   const invoked: [string, unknown][] = [];
   const logged: string[] = [];
+  const published: [string, unknown][] = [];
+  const bus = new EventBus({ clock, region: 'us-east-1', accountId: '000000000000' });
   const events = new Events({
     states: {
       handle: async () => ({}),
@@ -27,6 +30,10 @@ function stage(
     },
     clock,
     timeScale: 0.02,
+    bus,
+    publish: async (topicArn, message) => {
+      published.push([topicArn, JSON.parse(message)]);
+    },
     invoke: async (target, input) => {
       invoked.push([target, input]);
       return await answer(target, input);
@@ -49,7 +56,7 @@ function stage(
     target: 'f',
     input: ({ name }: StatusChange) => ({ build: name }),
   } as const;
-  return { events, invoked, logged, listeners, advance, say, rule };
+  return { events, bus, invoked, published, logged, listeners, advance, say, rule };
 }
 
 test('a rule invokes its target for its state machine and statuses, with the input that it makes', async () => {
@@ -139,4 +146,39 @@ test('closing waits for what runs, and begins nothing more', async () => {
   answer({ functionError: 'Unhandled', payload: {} });
   await closing;
   expect(invoked).toHaveLength(1);
+});
+
+test('a rule by pattern sends what is on the bus to a function or a topic', async () => {
+  const { events, bus, invoked, published } = stage();
+  const pattern = { source: ['ami-foundry'], detail: { release: [{ prefix: '15.' }] } };
+  events.patternRule('f', {
+    pattern,
+    target: 'f',
+    input: ({ detail }) => ({ image: detail.image }),
+  });
+  events.patternRule('t', { pattern, target: 'arn:aws:sns:us-east-1:000000000000:t' });
+  const put = (Source: string, release: string) =>
+    bus.put([{ Source, DetailType: 'Published', Detail: JSON.stringify({ release, image: 'ami-1' }) }]);
+  put('ami-foundry', '15.1');
+  put('ami-foundry', '14.3');
+  put('another', '15.1');
+  await turn();
+  expect(invoked).toEqual([['f', { image: 'ami-1' }]]);
+  expect(published).toEqual([
+    [
+      'arn:aws:sns:us-east-1:000000000000:t',
+      expect.objectContaining({
+        version: '0',
+        source: 'ami-foundry',
+        'detail-type': 'Published',
+        account: '000000000000',
+        region: 'us-east-1',
+        resources: [],
+        detail: { release: '15.1', image: 'ami-1' },
+      }),
+    ],
+  ]);
+  await events.close();
+  put('ami-foundry', '15.1');
+  expect(published).toHaveLength(1);
 });

@@ -296,6 +296,12 @@ leftovers = {
 }
 check("nothing left", not any(leftovers.values()), leftovers)
 
+# --- what others hear of it ---
+put = boto3.client("events", config=config).put_events(Entries=[{"Source": "judge", "DetailType": "done", "Detail": "{}"}, {"Source": "judge", "DetailType": "done", "Detail": "{"}])
+check("events", put["FailedEntryCount"] == 1 and "EventId" in put["Entries"][0] and put["Entries"][1]["ErrorCode"] == "MalformedDetail", put)
+quota = boto3.client("service-quotas", config=config).get_service_quota(ServiceCode="ec2", QuotaCode="L-0E3CBAB9")["Quota"]
+check("quota of public images", quota["Value"] == 5.0 and quota["QuotaName"] == "Public AMIs", quota)
+
 # --- what is not emulated is refused ---
 refused("an action that is not emulated", "UnsupportedByLocalCloud", ec2.describe_fleets)
 refused("a member that is not emulated", "UnsupportedByLocalCloud", ec2.run_instances, ImageId=image_id, MinCount=1, MaxCount=1, InstanceMarketOptions={"MarketType": "spot"})

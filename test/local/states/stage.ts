@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { Clock } from '../../../local/clock.ts';
+import { EventBus } from '../../../local/event-bus.ts';
 import type { InvokeResult } from '../../../local/states/integrations.ts';
 import { createStates, type States, type StatesOptions } from '../../../local/states/service.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -153,11 +154,13 @@ export function stage(script: Script = {}, options: Partial<StatesOptions> = {})
     failure: (taskToken, failure) => service.handle('SendTaskFailure', { taskToken, ...failure }),
     heartbeat: (taskToken) => service.handle('SendTaskHeartbeat', { taskToken }),
   });
+  const bus = new EventBus({ clock, region: 'us-east-1', accountId: '123456789012' });
   const service: States = createStates({
     stateDirectory: directory,
     clock,
     random: () => 0.5,
     invoke: (name, payload, signal) => troupe.invoke(name, payload, signal),
+    putEvents: (entries) => bus.put(entries),
     region: 'us-east-1',
     accountId: '123456789012',
     timeScale: 1,
