@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, rejectOnAbort, systemClock } from './clock.ts';
+import { Consistency } from './ec2/consistency.ts';
 import { Disks } from './ec2/disks.ts';
 import { DEFAULT_DELAYS, type Delays, type RegionSettings } from './ec2/region.ts';
 import { findWorkerImage } from './ec2/worker-image.ts';
@@ -49,6 +50,8 @@ export interface CloudOptions {
   createImageBilling?: RegionSettings['createImageBilling'];
   /** A FreeBSD disk (qcow2 or raw, also with .xz) that workers boot in QEMU; without it they are processes of this machine. */
   workerImage?: string | undefined;
+  /** Whether a function goes on when the execution that called it is stopped, as on AWS; by default it ends with it. */
+  functionsOutliveExecutions?: boolean;
   clock?: Clock;
   log?: (line: string) => void;
 }
@@ -69,6 +72,8 @@ export interface Cloud {
   readonly faults: Faults;
   /** Roles, their keys and policies, and what was asked about them. */
   readonly iam: Iam;
+  /** Makes new things of EC2 slow to be seen. */
+  readonly consistency: Consistency;
   /** Names of the EC2 actions that are emulated. */
   readonly ec2Actions: readonly string[];
   /** What workers are: this machine's processes, or machines that boot the worker image. */
@@ -120,6 +125,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     const parts = { stateDirectory, clock };
     const instanceHost = options.stub ? new StubHost(parts, options.stub) : new InstanceHost(parts);
     await instanceHost.open();
+    const consistency = new Consistency();
     const regions = new Regions({
       stateDirectory,
       home: region,
@@ -136,6 +142,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       clock,
       disks,
       host: instanceHost,
+      consistency,
       log,
     });
     const { ec2 } = await regions.start();
@@ -170,7 +177,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         iam.authorize(roleArn.split('/').at(-1), REFUSALS.lambda, () => [
           { action: 'lambda:InvokeFunction', resource: lambda.get(target).arn, context: {} },
         ]);
-        return await lambda.invoke(target, payload, signal);
+        return options.functionsOutliveExecutions
+          ? await Promise.race([lambda.invoke(target, payload), rejectOnAbort(signal)])
+          : await lambda.invoke(target, payload, signal);
       },
       region,
       accountId,
@@ -272,6 +281,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       events,
       faults,
       iam,
+      consistency,
       ec2Actions: ec2.actionNames,
       workers: workerImage === undefined ? 'processes' : 'machines',
       stop,

@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts';
 import { BlockStore } from './ebs/block-store.ts';
 import { EbsServer } from './ebs/server.ts';
 import { EbsThrottle } from './ebs/throttle.ts';
+import type { Consistency } from './ec2/consistency.ts';
 import type { Disks } from './ec2/disks.ts';
 import { recover } from './ec2/lifecycle.ts';
 import type { PersistedState } from './ec2/model.ts';
@@ -44,6 +45,7 @@ interface Parts {
   clock: Clock;
   disks: Disks;
   host: InstanceHost;
+  consistency: Consistency;
   log: (line: string) => void;
 }
 
@@ -141,7 +143,7 @@ export class Regions {
     });
     return {
       region,
-      ec2: new Ec2Server({ region, parameters, throttle }),
+      ec2: new Ec2Server({ region, parameters, throttle, consistency: this.#parts.consistency }),
       ebs,
       parameters,
       keys,

@@ -4,6 +4,7 @@ import { bodyOf, type Scope } from '../front/request.ts';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { type Action, checkMembers, dryRun } from './action.ts';
 import { escapeXml, operationNamed, parseInput, renderOutput } from './codec.ts';
+import type { Consistency } from './consistency.ts';
 import { copyActions } from './copies.ts';
 import { describeImageActions } from './describe-images.ts';
 import { encryptionActions } from './encryption.ts';
@@ -31,10 +32,17 @@ export class Ec2Server {
   readonly #actions: Map<string, Action>;
   readonly #region: Region;
   readonly #throttle: Throttle | undefined;
+  readonly #consistency: Consistency;
 
-  constructor(parts: { region: Region; parameters: ImageParameters; throttle: Throttle | undefined }) {
+  constructor(parts: {
+    region: Region;
+    parameters: ImageParameters;
+    throttle: Throttle | undefined;
+    consistency: Consistency;
+  }) {
     this.#region = parts.region;
     this.#throttle = parts.throttle;
+    this.#consistency = parts.consistency;
     const { region } = parts;
     const all = [
       ...instanceActions(region),
@@ -100,7 +108,9 @@ export class Ec2Server {
     checkMembers(action, input);
     this.#throttle?.take(name, input);
     if (input.DryRun === true) throw dryRun();
-    const output = await action.run(input as never, { accessKey: scope.accessKey });
+    this.#consistency.check(input);
+    const done = await action.run(input as never, { accessKey: scope.accessKey });
+    const output = this.#consistency.view(name, input, done as Record<string, unknown> | undefined);
     // What has been answered must survive: the state is on disk before the answer leaves.
     if (!/^(Describe|Get)/.test(name)) await this.#region.save();
     return output === undefined ? '<return>true</return>' : renderOutput(operation, output);

@@ -139,6 +139,11 @@ export class LambdaRuntime {
     return this.#threadOf((thread) => thread.sessionToken === sessionToken)?.invocation;
   }
 
+  /** What functions are busy with. */
+  get invocations(): readonly Invocation[] {
+    return [...this.#threads].flatMap(({ invocation }) => invocation ?? []);
+  }
+
   /** Ends the execution environment of an invocation, as a crash of its process does: Runtime.ExitError. */
   async kill({ requestId }: Invocation): Promise<void> {
     await this.#threadOf(({ invocation }) => invocation?.requestId === requestId)?.worker.terminate();
