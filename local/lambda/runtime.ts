@@ -113,6 +113,8 @@ export class LambdaRuntime {
     for (const thread of before?.idle ?? []) await this.#end(thread);
     const arn = `arn:aws:lambda:${this.#region}:${this.#accountId}:function:${name}`;
     const log = before?.log ?? createWriteStream(join(this.#logDirectory, `${name}.log`), { flags: 'a' });
+    // Each thread pipes into it.
+    log.setMaxListeners(0);
     this.#functions.set(name, { settings, arn, idle: [], log, modified: this.#clock.now() });
     return { arn };
   }
