@@ -7,10 +7,13 @@ import { stepHandler } from '../edge/step.ts';
 import { snapshot, snapshotStep } from './snapshot.ts';
 
 const ec2 = new EC2Client();
+// CreateSnapshot has no client token: a client that asks again when the answer was lost makes a second one. The state machine asks
+// again too, and the step looks first.
+const once = new EC2Client({ maxAttempts: 1 });
 const run = snapshot({
   instances: ec2Instances(ec2),
   volumes: ec2Volumes(ec2),
-  snapshots: ec2Snapshots(ec2),
+  snapshots: ec2Snapshots(once),
   clock: systemClock,
 });
 

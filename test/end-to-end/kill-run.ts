@@ -24,6 +24,10 @@ export interface Road {
   readonly recipe: Readonly<Record<string, unknown>>;
   /** The code that the worker of a first build reports; good when absent. */
   readonly fails?: string;
+  /** The call at which every first build is stopped, so that the reaper has something to do. */
+  readonly stopsAt?: Pick<Point, 'label' | 'action'>;
+  /** The functions whose calls are broken; all of them when absent. */
+  readonly breaks?: readonly string[];
 }
 
 /** A call of a function. */
@@ -68,7 +72,7 @@ export interface Outcome {
 }
 
 interface Payload {
-  readonly execution?: { readonly name: string };
+  readonly execution?: { readonly name: string; readonly arn: string };
   readonly build?: string;
   readonly options?: { readonly for?: string; readonly outcome?: string };
 }
@@ -84,12 +88,18 @@ function labelOf(call: RecordedCall): string {
 }
 
 /** The calls of a build's functions: each kind of call of each invocation once, or every single one. */
-export function pointsOf(calls: readonly RecordedCall[], build: string, every: boolean): Point[] {
+export function pointsOf(
+  calls: readonly RecordedCall[],
+  build: string,
+  every: boolean,
+  { breaks }: Road,
+): Point[] {
   const counts = new Map<string, number>();
   const points = new Map<string, Point>();
   for (const call of calls) {
     if (call.invocation === undefined || buildOf(call) !== build) continue;
     const label = labelOf(call);
+    if (breaks && !breaks.includes(label)) continue;
     const { service, action } = call;
     const scope = every ? 'build' : call.invocation.requestId;
     const counted = `${label} ${action} ${scope}`;
@@ -136,8 +146,8 @@ const creates = [
   'CreateImage',
   'CopyImage',
 ];
-/** Every call that changes nothing, where a lost answer is as good as an error and a new thing cannot be unseen. */
-const applies = (kind: FaultKind, { action }: Point): boolean =>
+const applies = (kind: FaultKind, { label, action }: Point): boolean =>
+  (label !== 'reaper' || !kind.startsWith('stopped')) &&
   (kind !== 'no capacity' || action in withoutCapacity) &&
   (kind !== 'not seen yet' || creates.includes(action));
 
@@ -166,11 +176,29 @@ export class Ends implements Disposable {
   }
 }
 
+/** Stops the execution whose function calls. */
+async function stopBuild({ sfn }: Factory, call: RecordedCall): Promise<void> {
+  const { arn: executionArn } = payloadOf(call).execution ?? {};
+  await sfn.send(new StopExecutionCommand({ executionArn }));
+}
+
+/** Stops a build at its first call of that kind, if the road says so. */
+export function stopAsTold(factory: Factory, build: string, { stopsAt }: Road): void {
+  if (stopsAt === undefined) return;
+  factory.cloud.faults.add({
+    action: stopsAt.action,
+    where: (call) => buildOf(call) === build && labelOf(call) === stopsAt.label,
+    afterEffect: true,
+    strike: (call) => stopBuild(factory, call),
+  });
+}
+
 /** How many calls miss what was made a moment ago. */
 const UNSEEN_LOOKS = 3;
 
 /** Sets a fault of that kind to a point of a build. */
-function trap({ cloud, sfn }: Factory, build: string, executionArn: string, point: Point, kind: FaultKind) {
+function trap(factory: Factory, build: string, point: Point, kind: FaultKind) {
+  const { cloud } = factory;
   const counts = new Map<string, number>();
   let struck: string | undefined;
   const lasts = !['killed', 'stopped', 'stopped and killed', 'answer lost'].includes(kind);
@@ -201,16 +229,14 @@ function trap({ cloud, sfn }: Factory, build: string, executionArn: string, poin
   const kill = async ({ invocation }: RecordedCall) => {
     if (invocation) await cloud.lambda.kill(invocation);
   };
-  const stop = async () => {
-    await sfn.send(new StopExecutionCommand({ executionArn }));
-  };
+  const stop = (call: RecordedCall) => stopBuild(factory, call);
   const faults: Readonly<Record<Exclude<FaultKind, 'not seen yet'>, (service: string) => Fault>> = {
     killed: () => ({ afterEffect: true, strike: kill }),
     stopped: () => ({ afterEffect: true, strike: stop }),
     'stopped and killed': () => ({
       afterEffect: true,
       strike: async (call) => {
-        await stop();
+        await stop(call);
         await kill(call);
       },
     }),
@@ -235,61 +261,110 @@ const roleOf = (input: Readonly<Record<string, unknown>>): string =>
 /** Longer than any build takes here, on a machine that has much else to do. */
 const LIMIT_MILLISECONDS = 90_000;
 
-/** Breaks a build at that point, has the reaper come, and builds again. `name` is of this run alone. */
+/** A fault to come, under a name of its own. */
+export interface Run {
+  readonly point: Point;
+  readonly kind: FaultKind;
+  readonly name: string;
+}
+
+/** Breaks a build at that point, has the reaper come, and builds again. */
 export async function breakBuild(
   factory: Factory,
   ends: Ends,
   road: Road,
-  { point, kind, name }: { readonly point: Point; readonly kind: FaultKind; readonly name: string },
+  { point, kind, name }: Run,
 ): Promise<Outcome> {
   const input = { recipe: factory.recipe({ name, ...road.recipe }) };
   const [first, second] = [firstBuild(name), `${name}-again`];
-  const arn = `arn:aws:states:${factory.cloud.region}:${factory.cloud.accountId}:execution:ami-foundry-build-image:${first}`;
-  const { reached, take } = trap(factory, first, arn, point, kind);
+  stopAsTold(factory, first, road);
+  const { reached, take } = trap(factory, first, point, kind);
   const broken = await finished(factory, ends, input, first);
+  // The rule that has the reaper come is only begun when the execution has ended.
+  if (point.label === 'reaper') await until(reached);
   await quiet(factory, first);
   take();
-  const reaped = async () => await factory.cloud.lambda.invoke('ami-foundry-reaper', { build: first });
-  let answer = await reaped();
   const wanted = deliveredBy(broken);
-  let left = await carrying(factory, first);
-  if (differ(left, wanted)) {
-    // What a function made after its execution's end is the schedule's.
-    answer = await factory.cloud.lambda.invoke('ami-foundry-reaper', {});
-    left = await carrying(factory, first);
-  }
-  const leftovers = left.filter((id) => !wanted.includes(id));
+  const { left, says } = await afterReaper(factory, first, wanted);
   const outcome = {
     point,
     kind,
     reached: reached(),
     status: broken.status,
     error: broken.error ?? undefined,
-    leftovers,
+    leftovers: left.filter((id) => !wanted.includes(id)),
   };
-  const missing = wanted.filter((id) => !left.includes(id));
-  if (missing.length > 0) return { ...outcome, problem: `what was delivered is gone: ${missing.join()}` };
-  if (leftovers.length > 0)
-    return { ...outcome, problem: `the reaper says ${JSON.stringify(answer.payload)}` };
+  if (differ(left, wanted)) {
+    return {
+      ...outcome,
+      problem: `left ${left.join()} instead of ${wanted.join()}; the reaper says ${says}`,
+    };
+  }
 
   const again = await finished(factory, ends, input, second);
-  const all = [...(await carrying(factory, first)), ...(await carrying(factory, second))];
-  const problem = await whatIsWrong(factory, { first, second, broken, again, all });
+  const all = [...left, ...(await carrying(factory, second))];
+  const problem =
+    wanted.length > 0 && differ(wanted, deliveredBy(again))
+      ? 'another image than was delivered before'
+      : await whatIsWrong(factory, again, all);
   await forget(factory, all);
-  return { ...outcome, problem };
+  return { ...outcome, problem: problem && `resume: ${problem}` };
+}
+
+/** Begins two builds of one recipe at the same moment, and breaks the first at that point. */
+export async function breakTwin(
+  factory: Factory,
+  ends: Ends,
+  road: Road,
+  { point, kind, name }: Run,
+): Promise<Outcome> {
+  const input = { recipe: factory.recipe({ name, ...road.recipe }) };
+  const [first, second] = [firstBuild(name), `${name}-twin`];
+  const { reached, take } = trap(factory, first, point, kind);
+  const [broken, other] = await Promise.all([
+    finished(factory, ends, input, first),
+    finished(factory, ends, input, second),
+  ]);
+  await quiet(factory, first);
+  take();
+  const wanted = deliveredBy(other);
+  // The image has the tag of the one that made it, and so stays whatever the other comes to.
+  await afterReaper(factory, first, wanted);
+  const all = [...(await carrying(factory, first)), ...(await carrying(factory, second))];
+  const problem =
+    broken.status === 'SUCCEEDED' && differ(deliveredBy(broken), wanted)
+      ? 'two images'
+      : await whatIsWrong(factory, other, all);
+  await forget(factory, all);
+  const { status, error } = broken;
+  const leftovers = all.filter((id) => !wanted.includes(id));
+  return { point, kind, reached: reached(), status, error: error ?? undefined, leftovers, problem };
+}
+
+/** What a build has left when the reaper was called as the rule calls it, and, for what a function made after that, as the schedule does. */
+async function afterReaper(
+  factory: Factory,
+  build: string,
+  wanted: readonly string[],
+): Promise<{ left: string[]; says: string }> {
+  const { lambda } = factory.cloud;
+  let { payload } = await lambda.invoke('ami-foundry-reaper', { build });
+  let left = await carrying(factory, build);
+  if (differ(left, wanted)) {
+    ({ payload } = await lambda.invoke('ami-foundry-reaper', {}));
+    left = await carrying(factory, build);
+  }
+  return { left, says: JSON.stringify(payload) };
 }
 
 /** A first build; its worker fails where the road says so. */
 export const firstBuild = (name: string): string => `${name}-first`;
 export const isFirstBuild = (build: string): boolean => build.endsWith('-first');
 
+type Ended = Pick<StatusChange, 'status' | 'error' | 'cause' | 'output'>;
+
 /** Runs an execution to its end. */
-export async function finished(
-  factory: Factory,
-  ends: Ends,
-  input: unknown,
-  name: string,
-): Promise<Pick<StatusChange, 'status' | 'error' | 'cause' | 'output'>> {
+export async function finished(factory: Factory, ends: Ends, input: unknown, name: string): Promise<Ended> {
   const end = ends.of(name);
   await factory.start(input, name);
   const late = new AbortController();
@@ -300,8 +375,15 @@ export async function finished(
   return result ?? { status: 'RUNNING', error: 'TooLate', cause: null, output: null };
 }
 
+const PATIENCE_MILLISECONDS = 10_000;
+
+async function until(holds: () => boolean): Promise<void> {
+  const late = performance.now() + PATIENCE_MILLISECONDS;
+  while (!holds() && performance.now() < late) await pause(5);
+}
+
 /** Until no function works for that build: one goes on when its execution is stopped. */
-async function quiet({ cloud }: Factory, build: string): Promise<void> {
+export async function quiet({ cloud }: Factory, build: string): Promise<void> {
   const busy = () =>
     cloud.lambda.invocations.some(({ payload }) => {
       const { execution, build: reaped } = payload as Payload;
@@ -310,7 +392,7 @@ async function quiet({ cloud }: Factory, build: string): Promise<void> {
   while (busy()) await pause(5);
 }
 
-const deliveredBy = ({ status, output }: Pick<StatusChange, 'status' | 'output'>): string[] => {
+const deliveredBy = ({ status, output }: Ended): string[] => {
   if (status !== 'SUCCEEDED') return [];
   const { imageId, snapshotId } = JSON.parse(output ?? '{}') as { imageId: string; snapshotId: string };
   return [imageId, snapshotId];
@@ -320,7 +402,7 @@ const differ = (a: readonly string[], b: readonly string[]): boolean =>
   a.toSorted().join() !== b.toSorted().join();
 
 /** Everything that carries the tag of a build and costs money or is in the way. */
-async function carrying({ ec2 }: Factory, build: string): Promise<string[]> {
+export async function carrying({ ec2 }: Factory, build: string): Promise<string[]> {
   const Filters = [{ Name: `tag:${tagKey.build}`, Values: [build] }];
   const [{ Reservations = [] }, { Volumes = [] }, { Snapshots = [] }, { Images = [] }] = await Promise.all([
     ec2.send(new DescribeInstancesCommand({ Filters })),
@@ -337,30 +419,19 @@ async function carrying({ ec2 }: Factory, build: string): Promise<string[]> {
   ];
 }
 
-interface Pair {
-  readonly first: string;
-  readonly second: string;
-  readonly broken: Pick<StatusChange, 'status' | 'output'>;
-  readonly again: Pick<StatusChange, 'status' | 'error' | 'cause' | 'output'>;
-  /** All that both builds have left. */
-  readonly all: readonly string[];
-}
-
-/** Why the second build did not end with the one right image; undefined when it did. */
+/** Why a build did not end with the one right image, and nothing beside it; undefined when it did. */
 async function whatIsWrong(
   factory: Factory,
-  { first, second, broken, again, all }: Pair,
+  built: Ended,
+  all: readonly string[],
 ): Promise<string | undefined> {
-  if (again.status !== 'SUCCEEDED') return `resume: ${again.status} ${again.error}: ${again.cause}`;
-  const delivered = deliveredBy(again);
-  const before = deliveredBy(broken);
-  if (before.length > 0 && differ(before, delivered))
-    return `resume: another image than was delivered before`;
-  if (differ(all, delivered)) return `resume: ${all.join()} instead of ${delivered.join()}`;
+  if (built.status !== 'SUCCEEDED') return `${built.status} ${built.error}: ${built.cause}`;
+  const delivered = deliveredBy(built);
+  if (differ(all, delivered)) return `${all.join()} instead of ${delivered.join()}`;
   const [imageId = '', snapshotId = ''] = delivered;
   const { Images: [image] = [] } = await factory.ec2.send(new DescribeImagesCommand({ ImageIds: [imageId] }));
-  if (image?.State !== 'available') return `resume: ${imageId} is ${image?.State}`;
-  const maker = before.length > 0 ? first : second;
+  if (image?.State !== 'available') return `${imageId} is ${image?.State}`;
+  const maker = image.Tags?.find(({ Key }) => Key === tagKey.build)?.Value;
   const { Body } = await factory.s3.send(
     new GetObjectCommand({ Bucket: 'ami-foundry-artifacts', Key: `builds/${maker}/job` }),
   );
@@ -369,11 +440,11 @@ async function whatIsWrong(
   const file = await open(snapshotPath(factory.stateDirectory, snapshotId));
   const { buffer } = await file.read(Buffer.alloc(content.length), 0, content.length, 0);
   await file.close();
-  return buffer.equals(content) ? undefined : `resume: the disk of ${imageId} is another`;
+  return buffer.equals(content) ? undefined : `the disk of ${imageId} is another`;
 }
 
 /** Takes delivered images away, as their owner may: the account stays small. */
-async function forget({ ec2 }: Factory, ids: readonly string[]): Promise<void> {
+export async function forget({ ec2 }: Factory, ids: readonly string[]): Promise<void> {
   for (const ImageId of ids.filter((id) => id.startsWith('ami-'))) {
     await ec2.send(new DeregisterImageCommand({ ImageId }));
   }

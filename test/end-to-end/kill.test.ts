@@ -1,28 +1,47 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whatIsLeft } from './account.ts';
 import {
   breakBuild,
+  breakTwin,
+  carrying,
   Ends,
   type FaultKind,
   faultKinds,
   faultsOf,
   finished,
   firstBuild,
+  forget,
   isFirstBuild,
   type Outcome,
+  type Point,
   pointsOf,
+  quiet,
   type Road,
+  type Run,
+  stopAsTold,
   tell,
 } from './kill-run.ts';
 import { type Factory, startFactory } from './local-build.ts';
 
 /**
- * Every call that a build makes is broken in every way. By default each kind of call of each function; with KILL=all every single
- * call, polls included (`npm run test:kill`).
+ * Builds are broken at every call that their functions make, in every way, one at a time. After each: the reaper leaves nothing but what was
+ * delivered, and the next build of the same recipe ends with one right image. Workers and machines are stubs (stub.test.ts holds these
+ * against the true ones; worker-death.test.ts and reaper.test.ts have the true worker).
+ * By default each kind of call of each function; with KILL=all every single call, polls included (`npm run test:kill`).
  */
 const every = process.env.KILL === 'all';
 
-const roads: readonly Road[] = [{ name: 'unix', recipe: { bootTest: {} } }];
+const roads: readonly Road[] = [
+  { name: 'unix', recipe: { bootTest: {} } },
+  { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
+  {
+    name: 'reaped',
+    recipe: { bootTest: {} },
+    stopsAt: { label: 'wait-for-boot', action: 'CreateTags' },
+    breaks: ['reaper'],
+  },
+];
 
 /** What a build gets over: the step is retried, or its caller never noticed. */
 const survivable: ReadonlySet<FaultKind> = new Set([
@@ -36,7 +55,7 @@ const survivable: ReadonlySet<FaultKind> = new Set([
 ]);
 
 /** Builds at a time: most of what a run does is waiting. */
-const AT_A_TIME = 6;
+const AT_A_TIME = 8;
 
 let factory: Factory;
 let ends: Ends;
@@ -69,43 +88,95 @@ afterAll(async () => {
   await factory[Symbol.asyncDispose]();
 });
 
-it.each(roads)(
-  'road $name: whatever breaks, nothing is left, and the next build ends with one image',
-  async (road) => {
+/** The calls of a build of that road that nobody breaks. */
+async function pointsOfRoad(road: Road): Promise<Point[]> {
+  const build = firstBuild(`clean-${road.name}`);
+  const input = { recipe: factory.recipe({ name: `clean-${road.name}`, ...road.recipe }) };
+  stopAsTold(factory, build, road);
+  const { status } = await finished(factory, ends, input, build);
+  expect(status).toBe(road.fails ? 'FAILED' : road.stopsAt ? 'ABORTED' : 'SUCCEEDED');
+  if (road.stopsAt) while ((await carrying(factory, build)).length > 0) await pause(50);
+  await quiet(factory, build);
+  await forget(factory, await carrying(factory, build));
+  return pointsOf(factory.cloud.faults.calls, build, every, road);
+}
+
+/** Runs some at a time, in their order; KILL_ONLY=text only those that are called so. */
+async function outcomesOf(runs: readonly Run[], run: (one: Run) => Promise<Outcome>): Promise<Outcome[]> {
+  const only = process.env.KILL_ONLY ?? '';
+  const chosen = runs.filter(({ point, kind }) => `${tell(point)}, ${kind}`.includes(only)).values();
+  const outcomes: Outcome[] = [];
+  const work = async () => {
+    for (const one of chosen) outcomes.push(await run(one));
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  return outcomes;
+}
+
+const problemsOf = (outcomes: readonly Outcome[]): string[] =>
+  outcomes.flatMap(({ point, kind, problem, status, error }) =>
+    problem === undefined ? [] : [`${tell(point)}, ${kind} (${status} ${error}): ${problem}`],
+  );
+
+describe.each(roads)('road $name', (road) => {
+  it('nothing is left whatever breaks, and the next build ends with one image', async () => {
     failing = road.fails;
-    const clean = `clean-${road.name}`;
-    const input = { recipe: factory.recipe({ name: clean, ...road.recipe }) };
-    const { status, cause } = await finished(factory, ends, input, firstBuild(clean));
-    expect({ status, cause }).toMatchObject(road.fails ? { status: 'FAILED' } : { status: 'SUCCEEDED' });
-    const points = pointsOf(factory.cloud.faults.calls, firstBuild(clean), every);
+    const points = await pointsOfRoad(road);
     const before = await whatIsLeft(factory.ec2);
-
-    const runs = points.flatMap((point) => faultsOf(point).map((kind) => ({ point, kind })));
-    const only = process.env.KILL_ONLY;
-    const chosen = runs
-      .map((run, index) => ({ ...run, name: `k${index}-${road.name}` }))
-      .filter(({ point, kind }) => !only || `${tell(point)} ${kind}`.includes(only));
-    const outcomes: Outcome[] = [];
-    const waiting = chosen.values();
+    const runs = points
+      .flatMap((point) => faultsOf(point).map((kind) => ({ point, kind })))
+      .map((run, index) => ({ ...run, name: `k${index}-${road.name}` }));
     const started = performance.now();
-    await Promise.all(
-      Array.from({ length: AT_A_TIME }, async () => {
-        for (const run of waiting) outcomes.push(await breakBuild(factory, ends, road, run));
-      }),
-    );
-    console.log(table(road, points.length, outcomes, (performance.now() - started) / 1000));
-    const surprises = outcomes.filter(({ kind, status }) => survivable.has(kind) && status !== 'SUCCEEDED');
-    for (const { point, kind, status, error } of surprises) {
-      console.log(`${tell(point)}, ${kind}: ${status} ${error}`);
-    }
-    expect(outcomes.filter(({ problem }) => problem !== undefined)).toEqual([]);
+    const outcomes = await outcomesOf(runs, (run) => breakBuild(factory, ends, road, run));
+    failing = undefined;
+    console.log(table(`road ${road.name}`, points.length, outcomes, started));
+    expect(problemsOf(outcomes)).toEqual([]);
     expect(await whatIsLeft(factory.ec2)).toEqual(before);
-  },
-  3_600_000,
-);
+    if (!road.fails && !road.stopsAt) {
+      const failed = outcomes.filter(({ kind, status }) => survivable.has(kind) && status !== 'SUCCEEDED');
+      expect(failed.map(({ point, kind, error }) => `${tell(point)}, ${kind}: ${error}`)).toEqual([]);
+    }
+  }, 3_600_000);
+});
 
-function table(road: Road, points: number, outcomes: readonly Outcome[], seconds: number): string {
-  const rows = [...faultKinds, undefined].map((kind) => {
+describe('two builds of one recipe that begin at the same moment', () => {
+  it.each([false, {}])(
+    'end with one image, which both deliver (boot test: %j)',
+    async (bootTest) => {
+      const name = bootTest ? 'twins-tested' : 'twins';
+      const input = { recipe: factory.recipe({ name, bootTest }) };
+      const [one, two] = await Promise.all(
+        ['one', 'two'].map((which) => finished(factory, ends, input, `${name}-${which}`)),
+      );
+      expect([one?.status, two?.status]).toEqual(['SUCCEEDED', 'SUCCEEDED']);
+      const [first, second] = [one, two].map(
+        (end) => JSON.parse(end?.output ?? '{}') as { imageId: string; snapshotId: string; adopted: boolean },
+      );
+      expect(second?.imageId).toBe(first?.imageId);
+      expect([first?.adopted, second?.adopted].toSorted()).toEqual([false, true]);
+      const left = [...(await carrying(factory, `${name}-one`)), ...(await carrying(factory, `${name}-two`))];
+      expect(left.toSorted()).toEqual([first?.imageId, first?.snapshotId].toSorted());
+      await forget(factory, left);
+    },
+    120_000,
+  );
+
+  it('the other one ends with the image wherever the first is stopped or killed', async () => {
+    const road: Road = { name: 'twins', recipe: { bootTest: {} } };
+    const points = await pointsOfRoad(road);
+    const runs = points
+      .flatMap((point) => (['killed', 'stopped'] as const).map((kind) => ({ point, kind })))
+      .map((run, index) => ({ ...run, name: `t${index}` }));
+    const started = performance.now();
+    const outcomes = await outcomesOf(runs, (run) => breakTwin(factory, ends, road, run));
+    console.log(table('twins', points.length, outcomes, started));
+    expect(problemsOf(outcomes)).toEqual([]);
+  }, 3_600_000);
+});
+
+function table(what: string, points: number, outcomes: readonly Outcome[], started: number): string {
+  const kinds = faultKinds.filter((kind) => outcomes.some((one) => one.kind === kind));
+  const rows = [...kinds, undefined].map((kind) => {
     const of = outcomes.filter((one) => kind === undefined || one.kind === kind);
     const count = (is: (one: Outcome) => boolean) => String(of.filter(is).length);
     return [
@@ -122,5 +193,6 @@ function table(road: Road, points: number, outcomes: readonly Outcome[], seconds
   const lines = [head, ...rows].map(
     ([first = '', ...rest]) => first.padEnd(22) + rest.map((cell) => cell.padStart(10)).join(''),
   );
-  return `road ${road.name}: ${points} points x faults = ${outcomes.length} runs in ${seconds.toFixed(0)} s\n${lines.join('\n')}`;
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  return `${what}: ${points} points x faults = ${outcomes.length} runs in ${seconds} s\n${lines.join('\n')}`;
 }

@@ -621,6 +621,22 @@ describe('a retry that belongs to one state', () => {
     expect(clock.now()).toBeGreaterThan(before);
   });
 
+  test('Register makes the plan anew when another build was faster, once, and then launches with new client tokens', async () => {
+    faults.set('register', [awsError('ImageNameTaken')]);
+    expect((await run()).status).toBe('SUCCEEDED');
+    expect(left()).toEqual(delivered);
+    const tries = (name: string) =>
+      calls.filter((call) => call.name === name).map(({ retryCount }) => retryCount);
+    expect([tries('plan'), tries('launch'), tries('launch-boot-test')]).toEqual([[0, 0], [0, 100], [100]]);
+  });
+
+  test('a name that is taken again and again fails the build, which leaves nothing', async () => {
+    faults.set('register', awsError('ImageNameTaken', 'taken'));
+    expect(await run()).toMatchObject({ status: 'FAILED', error: 'ImageNameTaken', cause: 'taken' });
+    expect(calls.filter(({ name }) => name === 'plan')).toHaveLength(2);
+    expect(left()).toEqual(nothing);
+  });
+
   test('Plan asks again when no mirror answers', async () => {
     fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'unreachable', reason: 'ECONNREFUSED' });
     expect(await run()).toMatchObject({ status: 'FAILED', error: 'MirrorUnreachable' });
@@ -633,6 +649,8 @@ describe('a retry that belongs to one state', () => {
     ['snapshot', 'VolumeBusy'],
     ['snapshot', 'SnapshotCreationPerVolumeRateExceeded'],
     ['register', 'InvalidSnapshot.NotFound'],
+    // A lost answer, asked again by the SDK: the next look finds the image.
+    ['register', 'InvalidAMIName.Duplicate'],
     ['clean-up:succeeded', 'StillTerminating'],
     ['clean-up:succeeded', 'VolumeInUse'],
   ])('%s bears %s', async (task, code) => {

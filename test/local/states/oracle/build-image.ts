@@ -55,13 +55,12 @@ export function buildImageCases(): OracleCase[] {
           const error = (errorType: string): Act => ({
             error: { errorType, errorMessage: `${name} failed` },
           });
-          // The clean-up after a failure is only reached through one.
-          const before: Script =
-            name === 'CleanUpAfterFailure'
-              ? { Launch: [error('Broken')] }
-              : onlyWindows.includes(name)
-                ? windows
-                : {};
+          // The other clean-ups are only reached through a failure.
+          const failures: Readonly<Record<string, Script>> = {
+            CleanUpAfterFailure: { Launch: [{ error: { errorType: 'Broken', errorMessage: 'broken' } }] },
+            CleanUpForPlan: { Register: [{ error: { errorType: 'ImageNameTaken', errorMessage: 'taken' } }] },
+          };
+          const before = failures[name] ?? (onlyWindows.includes(name) ? windows : {});
           return [
             machineCase(`${file}: ${name} fails with ${retryable}, then works`, text, {
               ...before,
