@@ -40,7 +40,10 @@ const phases = [
 export async function stubWorker({ userData, disk, print, endsAs, signal }: StubWork): Promise<void> {
   const word = (name: string) => shellWord(userData, name);
   const [jobUrl, jobSha256, volume, build] = ['job_url', 'job_sha256', 'volume', 'build'].map(word);
-  if (!jobUrl || !jobSha256 || !volume || !build) return await print('stub: this user-data is no worker');
+  if (!jobUrl || !jobSha256 || !volume || !build) {
+    await print('stub: this user-data is no worker');
+    return await forever(signal);
+  }
   const report = (members: object) =>
     print(`foundry-report: ${JSON.stringify({ version: 1, build, ...members })}`);
 

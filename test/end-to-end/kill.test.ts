@@ -34,6 +34,11 @@ const every = process.env.KILL === 'all';
 
 const roads: readonly Road[] = [
   { name: 'unix', recipe: { bootTest: {} } },
+  {
+    name: 'windows',
+    recipe: { bootTest: {}, image: { road: 'windows' } },
+    breaks: ['launch-windows', 'swap-root', 'create-image', 'wait-for-image', 'clean-up'],
+  },
   { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
   {
     name: 'reaped',
