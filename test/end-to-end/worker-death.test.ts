@@ -26,15 +26,11 @@ beforeAll(async () => {
 afterAll(() => factory[Symbol.asyncDispose]());
 
 /** Starts a build and waits until its worker has begun a phase; a slow download leaves it in `fetch`. */
-async function buildIn(
-  phase: string,
-  name: string,
-  { mirror, start, recipe, ec2, cloud }: Factory = factory,
-) {
-  if (phase === 'fetch') mirror.faults.set(base, [{ kind: 'slow', bytesPerSecond: 20_000 }]);
-  const executionArn = await start({ recipe: recipe({ name }) }, name);
+async function buildIn(phase: string, name: string, where: Factory = factory) {
+  if (phase === 'fetch') where.mirror.faults.set(base, [{ kind: 'slow', bytesPerSecond: 20_000 }]);
+  const executionArn = await where.start({ recipe: where.recipe({ name }) }, name);
   for (;;) {
-    const { Reservations = [] } = await ec2.send(
+    const { Reservations = [] } = await where.ec2.send(
       new DescribeInstancesCommand({
         Filters: [
           { Name: 'instance-state-name', Values: ['running'] },
@@ -44,9 +40,9 @@ async function buildIn(
     );
     const instanceId = Reservations[0]?.Instances?.[0]?.InstanceId;
     if (instanceId) {
-      const console = cloud.instanceHost.consolePath(instanceId);
+      const console = where.cloud.instanceHost.consolePath(instanceId);
       while (!(await readFile(console, 'utf8')).includes(`phase=${phase} state=start`)) await pause(10);
-      mirror.faults.clear();
+      where.mirror.faults.clear();
       return { executionArn, instanceId };
     }
     await pause(50);

@@ -68,6 +68,6 @@ test('only what was meant is: a snapshot of a volume hides neither the volume no
       ({ SnapshotId }) => SnapshotId,
     );
   expect(await list()).toEqual([open]);
-  expect((await list())?.toSorted()).toEqual([open, hidden].toSorted());
+  expect(new Set(await list())).toEqual(new Set([open, hidden]));
   expect((await ec2.send(new DescribeVolumesCommand({ VolumeIds: [id] }))).Volumes).toHaveLength(1);
 });
