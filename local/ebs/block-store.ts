@@ -91,7 +91,7 @@ export class BlockStore {
     const known = this.#lists.get(snapshotId);
     if (known) return known;
     const path = this.#disks.snapshot(snapshotId);
-    const list = (await listed(blockListPath(path))) ?? (await scanned(path));
+    const list = (await writtenBlocks(path)) ?? (await scanned(path));
     this.#lists.set(snapshotId, list);
     return list;
   }
@@ -100,10 +100,11 @@ export class BlockStore {
 const line = (index: number, { sha256, own }: Block): string =>
   `${index} ${sha256} ${own ? 'own' : 'parent'}\n`;
 
-async function listed(path: string): Promise<BlockList | undefined> {
+/** The list of a snapshot that was written block by block, by the path of its bytes. */
+export async function writtenBlocks(path: string): Promise<BlockList | undefined> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readFile(blockListPath(path), 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

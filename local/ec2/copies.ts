@@ -4,6 +4,7 @@ import type {
   CopySnapshotCommandInput,
   CopySnapshotResult,
 } from '@aws-sdk/client-ec2';
+import { encryptSnapshot } from '../ebs/encrypting.ts';
 import { ServiceError } from '../front/service-error.ts';
 import { type Action, action } from './action.ts';
 import { InaccessibleKey, keyFor, type WantedKey } from './encryption.ts';
@@ -79,7 +80,7 @@ export function copyActions(region: Region): Action[] {
         }
         checkRoom(region, 1);
         const { snapshot: tags } = tagsFor(input.TagSpecifications, ['snapshot']);
-        const copy = copySnapshot(region, source, original, {
+        const copy = copySnapshot(region, original, {
           key: keyOfCopy(region, source, input, original),
           description: input.Description ?? '',
           tags,
@@ -125,7 +126,7 @@ function copyImage(region: Region, source: Region, input: CopyImageCommandInput)
     const snapshot = snapshots.find((one) => one.id === mapping.Ebs?.SnapshotId);
     if (!mapping.Ebs || !snapshot) return structuredClone(mapping);
     const { Encrypted: _, KmsKeyId: __, ...ebs } = mapping.Ebs;
-    const copy = copySnapshot(region, source, snapshot, {
+    const copy = copySnapshot(region, snapshot, {
       key: keys.get(snapshot.id),
       description: descriptionOfCopy(region, id, original, snapshot),
       tags: { ...snapshotTags },
@@ -190,9 +191,13 @@ function checkRoom(region: Region, wanted: number): void {
   }
 }
 
+const copyFile = ({ disks }: Region, original: SnapshotRecord, copy: SnapshotRecord): Promise<void> =>
+  copy.kmsKeyId !== undefined && original.kmsKeyId === undefined
+    ? encryptSnapshot(disks.snapshot(original.id), disks.snapshot(copy.id))
+    : disks.copySnapshot(original.id, copy.id);
+
 function copySnapshot(
   region: Region,
-  source: Region,
   original: SnapshotRecord,
   { key, description, tags }: { key: WantedKey | undefined; description: string; tags: Tags },
 ): SnapshotRecord {
@@ -220,7 +225,7 @@ function copySnapshot(
   const file =
     copy.blank || (key && key.arn === undefined)
       ? Promise.resolve()
-      : source.disks.copySnapshot(original.id, copy.id).catch((error: unknown) => {
+      : copyFile(region, original, copy).catch((error: unknown) => {
           failed(`local cloud: ${String(error)}`);
           region.log(`ec2: ${copy.id}: ${String(error)}`);
         });

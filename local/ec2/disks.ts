@@ -140,7 +140,7 @@ export class Disks {
  * hole afterwards although it was written: coreutils 9.1 looks for zeroes in every file that has holes, also with
  * `--sparse=auto`. No reader of the disk can tell; only `du` of the snapshot can. Measured on ext4: 0.6 s for 500 MB.
  */
-async function copySparse(from: string, to: string): Promise<void> {
+export async function copySparse(from: string, to: string): Promise<void> {
   await run('cp', ['--reflink=auto', '--sparse=auto', from, to]);
 }
 

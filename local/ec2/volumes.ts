@@ -10,6 +10,7 @@ import type {
   VolumeAttachment,
   VolumeType,
 } from '@aws-sdk/client-ec2';
+import { encrypt } from '../ebs/encrypting.ts';
 import { ServiceError, unsupported } from '../front/service-error.ts';
 import { DISK_SLOTS, DiskBusy } from '../instance-host/hot-plug.ts';
 import { type Action, action } from './action.ts';
@@ -145,7 +146,9 @@ export function createVolumeRecord(
   }
   const file = (
     snapshot && !snapshot.blank
-      ? region.disks.createFromSnapshot(volume.id, snapshot.id)
+      ? wanted.key && snapshot.kmsKeyId === undefined
+        ? encrypt(region.disks.snapshot(snapshot.id), region.disks.volume(volume.id))
+        : region.disks.createFromSnapshot(volume.id, snapshot.id)
       : region.disks.createBlank(volume.id, volume.size * GIBIBYTE)
   ).catch((error: unknown) => {
     // DescribeVolumes, State: `error`, "the underlying hardware … has failed".
