@@ -148,3 +148,23 @@ test('a release that is not there lists those that are', async () => {
   expect(code).toBe(1);
   expect(stderr).toContain('choose a release that is there: 15.0-RELEASE');
 });
+
+test('warns before anything of what Windows costs for ever, and counts its licence', async () => {
+  await using mirror = await world();
+  await using directory = await directoryOf({ 'web.yaml': recipe(mirror.url, 'image: { road: windows }') });
+  const { code, stdout } = await foundry(['plan', 'web.yaml'], directory.path);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^ {2}WARNING {7}every instance ever launched from this image is billed as Windows:/m,
+  );
+  expect(stdout).toMatch(/^ {2}WARNING {7}EC2 documents the console of Windows/m);
+  expect(stdout).toContain('in the place of Windows, with its boot mode');
+  expect(stdout).toMatch(/Windows licence \$0\.00\d+/);
+  for (const line of stdout.split('\n').filter((each) => /WARNING/.test(each)))
+    expect(line.length).toBeLessThan(115);
+  const [plan] = JSON.parse((await foundry(['plan', 'web.yaml', '--json'], directory.path)).stdout);
+  expect(plan.builds[0].image).toMatchObject({
+    road: 'windows',
+    warnings: [expect.any(String), expect.any(String)],
+  });
+});

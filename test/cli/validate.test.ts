@@ -153,3 +153,13 @@ test('--help documents exit codes', async () => {
     expect(stdout).toContain('Exit codes: 0 ');
   }
 });
+
+test('warns of what Windows costs for ever', async () => {
+  await using directory = await directoryOf({
+    'billed.yaml': `${files['plain.yaml']}image: { road: windows }\nbootTest: false\n`,
+  });
+  const { code, stdout } = await foundry(['validate', 'billed.yaml'], directory.path);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ {2}WARNING {7}every instance ever launched/m);
+  expect(stdout).toMatch(/^ {2}WARNING {7}the image is delivered without having booted/m);
+});
