@@ -22,6 +22,9 @@ const artifactsBucket = 'ami-foundry-artifacts';
 const stateMachineName = 'ami-foundry-build-image';
 const securityGroupName = 'ami-foundry-worker';
 
+/** A Windows that boots by UEFI, as the demo release does; infra/ takes one that boots by BIOS, which FreeBSD does too. */
+export const windowsImageParameter = '/aws/service/ami-windows-latest/Windows_Server-2025-English-Core-Base';
+
 /** Lambda's time limit of a step and of the reaper in seconds: infra/ uses the same. */
 const TIMEOUT_SECONDS = 60;
 const REAPER_TIMEOUT_SECONDS = 300;
@@ -90,8 +93,7 @@ export async function deploy(
       WORKER_SECONDS: String(workerSeconds),
       BOOT_TEST_INSTANCE_TYPES_AMD64: 'm6i.large,m5.large',
       BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
-      // One that boots by UEFI, as the demo release does; infra/ takes one that boots by BIOS, which FreeBSD does too.
-      WINDOWS_IMAGE_PARAMETER: '/aws/service/ami-windows-latest/Windows_Server-2025-English-Core-Base',
+      WINDOWS_IMAGE_PARAMETER: windowsImageParameter,
       WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
       DISTRIBUTION_REGIONS: 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2',
       PARAMETER_PREFIX: '/',

@@ -103,6 +103,18 @@ export const roads: readonly Road[] = [
     recipe: { mirrors: [`http://ops:${URL_PASSWORD}@127.0.0.1/freebsd`] },
     end: 'InvalidRecipe',
   },
+  { name: 'is billed as windows', recipe: { bootTest: {}, image: { road: 'windows' } }, end: 'SUCCEEDED' },
+  {
+    name: 'finds no room beside windows',
+    recipe: { image: { road: 'windows' } },
+    before({ cloud: { faults } }) {
+      const where = ({ caller }: RecordedCall) => caller === 'ami-foundry-launch-windows';
+      const error = { code: 'InsufficientVolumeCapacity', status: 500 };
+      // As often as the SDK asks when the service has a bad moment.
+      faults.add({ action: 'CreateVolume', where, error, times: 3 });
+    },
+    end: 'SUCCEEDED',
+  },
   {
     name: 'finds no room in its first zone',
     async before({ ec2, cloud: { faults } }) {
@@ -148,6 +160,7 @@ export const roads: readonly Road[] = [
     recipe: { image: { bootMode: 'legacy-bios' }, bootTest: { timeout: 10 } },
     end: 'BootSilent',
   },
+  { name: 'is encrypted', recipe: { image: { encryption: {} } }, end: 'SUCCEEDED' },
   { name: 'is stopped while it works', abortIn: 'WaitForWorker', end: 'ABORTED' },
   { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
 ];
