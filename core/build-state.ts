@@ -23,6 +23,9 @@ const waiting = z.object({
   seenAt: z.number(),
 });
 
+/** What a look at a copy may see: nothing begun yet, no answer about it, copying, not what was asked for, or all as it should be. */
+export const copySights = ['none', 'missing', 'pending', 'different', 'agreed'] as const;
+
 /** What the state machine carries from state to state. Reading it top to bottom is reading a build. */
 export const buildState = z.object({
   // Given by the caller.
@@ -37,6 +40,8 @@ export const buildState = z.object({
     contentDigest: sha256,
     release: z.string(),
     architecture: z.enum(['amd64', 'arm64']),
+    filesystem: z.enum(['ufs', 'zfs']),
+    flavour: z.string(),
     rootSizeGiB: z.int(),
     /** How the disk becomes an AMI. */
     road: z.enum(['unix', 'windows', 'ebs-direct']),
@@ -102,6 +107,12 @@ export const buildState = z.object({
   /** The image, when an earlier build already made it. */
   adopted: z.nullable(z.object({ imageId, snapshotId })),
 
+  // Added by Preflight.
+  preflight: z.object({
+    /** ARNs of the keys that copies are encrypted with, by region. */
+    kmsKeys: z.record(z.string(), z.string()),
+  }),
+
   // Added by Launch.
   worker: z.object({
     instanceId,
@@ -153,6 +164,43 @@ export const buildState = z.object({
         watch: waiting,
       }),
     ),
+  }),
+
+  // Added by Distribute, which looks at all copies at once.
+  distribution: z.object({
+    ready: z.boolean(),
+    /** When it began, epoch milliseconds. */
+    since: z.number(),
+    /** Until the next look. */
+    pauseSeconds: z.int(),
+    copies: z.array(
+      z.object({
+        region: z.string(),
+        imageId: z.nullable(imageId),
+        snapshotId: z.nullable(snapshotId),
+        saw: z.enum(copySights),
+        /** How many looks in a row saw this. */
+        looks: z.int(),
+        /** What was seen, for people. */
+        told: z.string(),
+      }),
+    ),
+  }),
+
+  // Added by Publish.
+  publication: z.object({
+    at: z.iso.datetime(),
+    /** The image of each region, the factory's own first. */
+    regions: z.array(z.object({ region: z.string(), imageId, snapshotId })),
+    /** SSM parameters, the same in every region; the last is `latest`. */
+    parameters: z.array(z.string()),
+  }),
+
+  // Added by RollBack.
+  rolledBack: z.object({
+    /** Copies that wait for the next attempt, and those that are gone. */
+    kept: z.array(z.string()),
+    removed: z.array(z.string()),
   }),
 
   // Added by CleanUp.

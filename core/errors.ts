@@ -328,6 +328,37 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The instance that tested the image ended while it booted.',
   },
+  PreflightFailed: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'A region would refuse the image that the recipe distributes.',
+  },
+  CopyFailed: { owner: 'aws', retryable: false, meaning: 'The copy of an image in another region failed.' },
+  CopyMismatch: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The copy of an image in another region differs from the image.',
+  },
+  DistributionTimedOut: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'The copies in other regions were not there in the time allowed.',
+  },
+  PublicAccessBlocked: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The account does not let images be public in a region.',
+  },
+  ParameterRefused: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'Parameter Store does not take the id of an image.',
+  },
+  RollBackIncomplete: {
+    owner: 'factory',
+    retryable: true,
+    meaning: 'A region could not be given back what its readers saw before a publication.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

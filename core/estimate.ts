@@ -110,7 +110,7 @@ const REST_SECONDS = 20;
 
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
-  states: 21,
+  states: 23,
   tasks: 12,
   /** Those of the boot test. */
   bootTest: { states: 3, tasks: 2 },

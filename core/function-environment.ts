@@ -13,6 +13,8 @@ const list = z.pipe(
 
 const bucket = z.string().check(z.minLength(3));
 
+const hours = z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int());
+
 /** The environment variables of each function; infra/ and local/ set exactly these. */
 export const functionEnvironment = {
   plan: z.object({
@@ -62,10 +64,21 @@ export const functionEnvironment = {
     SECURITY_GROUP_ID: z.string().check(z.startsWith('sg-')),
   }),
   'wait-for-boot': z.object({ ARTIFACTS_BUCKET: bucket }),
+  preflight: z.object({}),
+  distribute: z.object({}),
+  publish: z.object({ ARTIFACTS_BUCKET: bucket }),
+  'roll-back': z.object({
+    ARTIFACTS_BUCKET: bucket,
+    /** How long the verified copies of a failed build wait for the next attempt; 0: not at all. */
+    RESUMABLE_HOURS: hours,
+  }),
   'clean-up': z.object({ ARTIFACTS_BUCKET: bucket }),
   reaper: z.object({
     /** Whose executions the builds are. */
     STATE_MACHINE_ARN: z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/)),
+    ARTIFACTS_BUCKET: bucket,
+    /** Where copies may be, beside the factory's own region. */
+    DISTRIBUTION_REGIONS: z.optional(list),
     /** What is younger stays, unless its execution has just ended. */
     GRACE_SECONDS: z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int()),
     /** Only tell what would be ended. */

@@ -15,6 +15,8 @@ export interface Thing {
   readonly id: string;
   /** When it was made; undefined when EC2 does not say. */
   readonly startedAt?: number | undefined;
+  /** Until when a next attempt may take it over. */
+  readonly resumableUntil?: number | undefined;
 }
 
 /** What is looked at, and when. */
@@ -38,11 +40,12 @@ const doubtful = (because: string): Verdict => ({ goes: false, because, doubt: t
 
 /** What of a build may go, and nothing else: images and snapshots are for keeps, instances and volumes never are. */
 export function judge(
-  { kind, id, startedAt }: Thing,
+  { kind, id, startedAt, resumableUntil = 0 }: Thing,
   { execution, now, grace, needed }: Circumstances,
 ): Verdict {
   if (execution.status === 'running') return stays('its execution runs');
   if (needed.has(id)) return stays('it was delivered, or an image needs it');
+  if (resumableUntil > now) return stays('it waits for the next attempt');
   if (startedAt === undefined) return doubtful('EC2 does not say when it was made');
   if (now - startedAt < grace) return stays('it is younger than the grace period');
   if (kind === 'instance' || kind === 'volume') return goes;
@@ -60,9 +63,10 @@ export function judge(
   return goes;
 }
 
-const output = z.object({ imageId: z.string(), snapshotId: z.string() });
+const delivered = z.object({ imageId: z.string(), snapshotId: z.string() });
+const output = z.extend(delivered, { regions: z._default(z.array(delivered), []) });
 
-/** Image and snapshot that an execution says it delivered, made or adopted; undefined when its output says nothing of the kind. */
+/** Images and snapshots that an execution says it delivered, made or adopted, in all regions; undefined when its output says nothing of the kind. */
 export function deliveredBy(text: string | undefined): readonly string[] | undefined {
   if (text === undefined) return undefined;
   let value: unknown;
@@ -72,5 +76,5 @@ export function deliveredBy(text: string | undefined): readonly string[] | undef
     return undefined;
   }
   const { data } = output.safeParse(value);
-  return data && [data.imageId, data.snapshotId];
+  return data && [data, ...data.regions].flatMap(({ imageId, snapshotId }) => [imageId, snapshotId]);
 }

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 export const tagKey = {
   /** Execution name of the build that made the resource. */
   build: 'ami-foundry:build',
-  /** What the resource is for: worker, target, snapshot, image, boot-test, windows. */
+  /** What the resource is for: worker, target, snapshot, image, boot-test, windows, copy. */
   role: 'ami-foundry:role',
   /** SHA-256 of the recipe with its defaults. */
   recipeDigest: 'ami-foundry:recipe-digest',
@@ -18,10 +18,12 @@ export const tagKey = {
   retention: 'ami-foundry:retention',
   /** When retention put the image and its snapshot away. */
   quarantined: 'ami-foundry:quarantined',
+  /** Until when a failed build's thing waits for the next attempt; ISO time. */
+  resumableUntil: 'ami-foundry:resumable-until',
   name: 'Name',
 } as const;
 
-export type ResourceRole = 'worker' | 'target' | 'snapshot' | 'image' | 'boot-test' | 'windows';
+export type ResourceRole = 'worker' | 'target' | 'snapshot' | 'image' | 'boot-test' | 'windows' | 'copy';
 
 /** First hex digits of a digest that stand for it in names: 48 bits, so that two recipes of a company never meet. */
 const SHORT = 12;
@@ -89,6 +91,9 @@ export const imageRecordKey = (build: string, file: ImageRecord): string => `ima
 
 /** What an image was before retention put it away: kept beside the records of images, which do not expire. */
 export const quarantineKey = (region: string, imageId: string): string => `retired/${region}/${imageId}.json`;
+/** Where the journals of publications lie until these have succeeded or been rolled back. */
+export const openJournals = 'publications/open/';
+export const journalKey = (build: string): string => `${openJournals}${build}.json`;
 
 export type Tags = Readonly<Record<string, string>>;
 

@@ -122,6 +122,8 @@ export interface Snapshot {
   readonly kmsKeyId?: string | undefined;
   /** When it was begun; undefined when EC2 does not say. */
   readonly startedAt?: number | undefined;
+  readonly encrypted?: boolean | undefined;
+  readonly tags?: Tags | undefined;
 }
 
 export interface Snapshots {
@@ -173,6 +175,8 @@ export interface Image {
   readonly launchedAt?: number | undefined;
   /** EC2 lets nobody deregister it. */
   readonly isProtected?: boolean;
+  /** ISO time from which only its owner finds it; undefined when there is none. */
+  readonly deprecatedAt?: string | undefined;
   /** The properties that RegisterImage was asked for, as they are now. */
   /** What DescribeImages says of it, by its names. */
   readonly properties: Readonly<Record<string, string>>;
@@ -199,6 +203,89 @@ export interface Images {
   deregister(imageId: string): Promise<void>;
 }
 
+/** A port of each region. */
+export type Regional<Ports> = (region: string) => Ports;
+
+/** What CopyImage is asked for, in the region that gets the copy. */
+export interface CopySpec {
+  readonly clientToken: string;
+  readonly name: string;
+  readonly description: string;
+  readonly source: { readonly region: string; readonly imageId: string };
+  /** Null: as the source is. A null key is the account's key for EBS in that region. */
+  readonly encryption: Encryption | null;
+  /** Of the image and of its snapshot. */
+  readonly tags: Tags;
+}
+
+export interface ImageCopies {
+  /** Begins a copy. Throws errors named by their EC2 code, such as `ResourceLimitExceeded`. */
+  copy(spec: CopySpec): Promise<{ imageId: string }>;
+  /** How many images of this account are still being made or copied to the region. */
+  pending(): Promise<number>;
+}
+
+/** Who may launch an image, and how long others find it. */
+export interface ImageAccess {
+  /** `all`, accounts, and ARNs of organizations and organizational units, in that order. */
+  permissions(imageId: string): Promise<string[]>;
+  /** Adds some; what is there stays. */
+  allow(imageId: string, permissions: readonly string[]): Promise<void>;
+  withdraw(imageId: string, permissions: readonly string[]): Promise<void>;
+  /** At an ISO time. */
+  deprecate(imageId: string, at: string): Promise<void>;
+  undeprecate(imageId: string): Promise<void>;
+}
+
+/** What a region lets this account do with images. */
+export interface ImageRules {
+  /** Every region there is, and whether this account can use it. */
+  regions(): Promise<ReadonlyMap<string, boolean>>;
+  /** Whether the account refuses to make images public there. */
+  publicBlocked(): Promise<boolean>;
+  /** Own public images. */
+  publicImages(): Promise<{ readonly imageId: string; readonly name: string }[]>;
+  /** Whether everything on EBS is encrypted there, asked for or not. */
+  encryptsByDefault(): Promise<boolean>;
+}
+
+/** Undefined when there is no such key. */
+export interface Keys {
+  describe(keyId: string): Promise<
+    | {
+        readonly arn: string;
+        readonly state: string;
+        /** It can encrypt a disk now. */
+        readonly usable: boolean;
+        /** AWS made it for its own service: what it encrypts cannot be shared. */
+        readonly ofAws: boolean;
+      }
+    | undefined
+  >;
+}
+
+export interface Quotas {
+  /** The value of a quota; undefined when the account has none of its own, or may not know. */
+  value(service: string, code: string): Promise<number | undefined>;
+}
+
+/** A parameter as readers find it. */
+export interface PublishedParameter {
+  readonly value: string;
+  readonly version: number;
+  readonly type: string;
+  readonly dataType: string;
+}
+
+/** SSM parameters of which each names an image. */
+export interface ImageParameters {
+  get(name: string): Promise<PublishedParameter | undefined>;
+  /** Makes or changes it. Parameter Store looks at the image after it has answered, so what was put must be read back. */
+  put(name: string, imageId: string): Promise<void>;
+  /** No error when it is gone. */
+  delete(name: string): Promise<void>;
+}
+
 /** What Step Functions says of the execution that a build is. `unknown`: there is no such execution, or none any more. */
 export type BuildExecution =
   | { readonly status: 'running' }
@@ -207,6 +294,8 @@ export type BuildExecution =
       readonly status: 'ended';
       readonly outcome: 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
       readonly startedAt: number;
+      /** When it ended; undefined when Step Functions does not say. */
+      readonly endedAt?: number | undefined;
       /** The JSON that it ended with; undefined when there is none. */
       readonly output: string | undefined;
     };
@@ -226,6 +315,17 @@ export interface Artifacts {
   presign(key: string, seconds: number): Promise<string>;
   /** A URL to which the object can be put without credentials; a secret while it is valid. */
   presignPut(key: string, seconds: number): Promise<string>;
+}
+
+/** Objects of the artifacts bucket that the factory reads again. */
+export interface Records {
+  put(key: string, text: string): Promise<void>;
+  /** Throws `NoSuchKey` when there is none. */
+  get(key: string): Promise<string>;
+  /** All keys that begin so. */
+  list(prefix: string): Promise<string[]>;
+  /** No error when it is gone. */
+  delete(key: string): Promise<void>;
 }
 
 /** Objects of the recipe's author: s3://bucket/key. */

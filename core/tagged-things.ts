@@ -1,5 +1,6 @@
 import type { Thing, ThingKind } from './leftovers.ts';
-import type { Images, Instances, OfBuild, Snapshots, Volumes } from './ports.ts';
+import { type Tags, tagKey } from './names.ts';
+import type { Image, Images, Instances, OfBuild, Snapshot, Snapshots, Volumes } from './ports.ts';
 
 interface Account {
   readonly instances: Instances;
@@ -8,10 +9,19 @@ interface Account {
   readonly images: Images;
 }
 
+/** A region that has copies and nothing else of the factory's. */
+export interface Elsewhere {
+  readonly region: string;
+  readonly snapshots: Snapshots;
+  readonly images: Images;
+}
+
 /** Something that carries the factory's tag and is not on its way out for good. */
 export interface TaggedThing extends Thing {
   readonly build: string;
   readonly state: string;
+  /** Where it is; undefined in the factory's own region. */
+  readonly region?: string;
   /** Of a volume: the instances that it is attached to. */
   readonly holders: readonly string[];
   /** Of an image. */
@@ -44,29 +54,61 @@ export async function taggedThings(
           amis: of(build, await images.findByBuild(build)),
           copies: of(build, await snapshots.findByBuild(build)),
         };
-  const holders: string[] = [];
   const things: TaggedThing[] = [
-    ...found.machines.map((one) => ({ ...one, kind: 'instance' as const, id: one.instanceId, holders })),
+    ...found.machines.map((one) => ({ ...one, kind: 'instance' as const, id: one.instanceId, holders: [] })),
     ...found.disks.map((one) => ({
       ...one,
       kind: 'volume' as const,
       id: one.volumeId,
       holders: one.attachments.map(({ instanceId }) => instanceId),
     })),
-    ...found.amis.map((one) => ({ ...one, kind: 'image' as const, id: one.imageId, holders })),
-    ...found.copies.map((one) => ({ ...one, kind: 'snapshot' as const, id: one.snapshotId, holders })),
+    ...imagesOf(found.amis),
+    ...snapshotsOf(found.copies),
   ];
-  return things
-    .filter(({ build: name, state }) => name !== '' && !gone.includes(state))
-    .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+  return inOrder(things);
 }
+
+/** The same of a region that has copies only. */
+export async function taggedCopies(
+  { region, images, snapshots }: Elsewhere,
+  build: string | undefined,
+): Promise<TaggedThing[]> {
+  const of = <T>(name: string, found: readonly T[]): OfBuild<T>[] =>
+    found.map((one) => ({ ...one, build: name }));
+  const found =
+    build === undefined
+      ? ([await images.findOfAnyBuild(), await snapshots.findOfAnyBuild()] as const)
+      : ([
+          of(build, await images.findByBuild(build)),
+          of(build, await snapshots.findByBuild(build)),
+        ] as const);
+  const things = [...imagesOf(found[0]), ...snapshotsOf(found[1])];
+  return inOrder(things.map((one) => ({ ...one, region })));
+}
+
+const imagesOf = (found: readonly OfBuild<Image>[]): TaggedThing[] =>
+  found.map((one) => ({ ...one, ...reserved(one.tags), kind: 'image', id: one.imageId, holders: [] }));
+
+const snapshotsOf = (found: readonly OfBuild<Snapshot>[]): TaggedThing[] =>
+  found.map((one) => ({ ...one, ...reserved(one.tags), kind: 'snapshot', id: one.snapshotId, holders: [] }));
+
+const reserved = (tags: Tags | undefined): { resumableUntil?: number } => {
+  const until = Date.parse(tags?.[tagKey.resumableUntil] ?? '');
+  return Number.isNaN(until) ? {} : { resumableUntil: until };
+};
+
+const inOrder = (things: readonly TaggedThing[]): TaggedThing[] =>
+  things
+    .filter(({ build, state }) => build !== '' && !gone.includes(state))
+    .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 
 /** Ends one of them; no error when it is gone. */
 export const endThing =
-  ({ instances, volumes, snapshots, images }: Account) =>
-  async ({ kind, id }: Thing): Promise<void> => {
-    if (kind === 'instance') await instances.terminate([id]);
-    if (kind === 'volume') await volumes.delete(id);
-    if (kind === 'image') await images.deregister(id);
-    if (kind === 'snapshot') await snapshots.delete(id);
+  (account: Account, elsewhere: readonly Elsewhere[]) =>
+  async ({ kind, id, region }: TaggedThing): Promise<void> => {
+    const place = region === undefined ? account : elsewhere.find((one) => one.region === region);
+    if (kind === 'instance') await account.instances.terminate([id]);
+    if (kind === 'volume') await account.volumes.delete(id);
+    if (kind === 'image') await place?.images.deregister(id);
+    if (kind === 'snapshot') await place?.snapshots.delete(id);
   };

@@ -1,5 +1,6 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { announcements } from './announcements.ts';
 import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
@@ -24,7 +25,8 @@ export class FoundryStack extends Stack {
       settings,
     });
     const stateMachine = buildImage(this, functions);
-    reaper(this, { stateMachine, settings });
+    reaper(this, { stateMachine, artifacts, settings });
+    announcements(this, { stateMachine, settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',

@@ -90,6 +90,10 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     'wait-for-image': {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET },
+    preflight: {},
+    distribute: {},
+    publish: { ARTIFACTS_BUCKET },
+    'roll-back': { ARTIFACTS_BUCKET, RESUMABLE_HOURS: String(settings.resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET },
   };
 };

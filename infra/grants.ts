@@ -4,7 +4,16 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { StepName } from '../core/function-environment.ts';
-import { artifactKey, bootFileKey, buildFiles, imageRecordKey, imageRecords, tagKey } from '../core/names.ts';
+import {
+  artifactKey,
+  bootFileKey,
+  buildFiles,
+  imageRecordKey,
+  imageRecords,
+  journalKey,
+  openJournals,
+  tagKey,
+} from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -53,6 +62,9 @@ export function grantsOf(
 ): Readonly<Record<StepName, readonly PolicyStatement[]>> {
   const { partition } = Stack.of(scope);
   const { own, instance, volume, image, snapshot } = ec2Resources(scope);
+  const all = everywhere(scope, settings);
+  const others = inRegions(scope, settings, settings.distributionRegions ?? []);
+  const copies = [...others.images, ...others.snapshots];
   const subnets = network.subnetIds.map((id) => own('subnet', id));
 
   // Only in the very call that makes the resource.
@@ -194,6 +206,53 @@ export function grantsOf(
         artifacts.arnForObjects(bootFileKey('*', '*', 'jpg')),
       ]),
     ],
+    preflight: [
+      describe('Images', 'Regions'),
+      // None of these has a resource.
+      allow(
+        [
+          'ec2:GetEbsEncryptionByDefault',
+          'ec2:GetImageBlockPublicAccessState',
+          'servicequotas:GetServiceQuota',
+        ],
+        '*',
+      ),
+      allow('ssm:GetParameter', all.parameters),
+      ...(settings.kmsKeys ? [allow('kms:DescribeKey', settings.kmsKeys)] : []),
+    ],
+    distribute: [
+      describe('Images', 'Snapshots'),
+      ...(settings.distributionRegions
+        ? [
+            // What is copied is asked about in its own region, what is made in the other.
+            allow('ec2:CopyImage', image, ours),
+            allow('ec2:CopyImage', copies, tagged),
+            tagOnCreation(copies, 'CopyImage'),
+            allow('ec2:CreateTags', others.images, keeping),
+            ...useOfKeys(scope, settings.kmsKeys, settings.distributionRegions),
+          ]
+        : []),
+    ],
+    publish: [
+      describe('Images'),
+      ...shown(all),
+      allow('ec2:EnableImageDeprecation', all.images, ours),
+      allow(['s3:GetObject', 's3:PutObject'], artifacts.arnForObjects(journalKey('*'))),
+      listsJournals(artifacts),
+    ],
+    'roll-back': [
+      describe('Images', 'Snapshots'),
+      ...hidden(all),
+      ...(settings.distributionRegions
+        ? [
+            allow('ec2:DeregisterImage', others.images, ours),
+            allow('ec2:DeleteSnapshot', others.snapshots, ours),
+            allow('ec2:CreateTags', others.images, keeping),
+          ]
+        : []),
+      allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
+      listsJournals(artifacts),
+    ],
     'clean-up': [
       ...endings(scope),
       allow('s3:GetObject', imageRecords.map(buildObject)),
@@ -205,10 +264,22 @@ export function grantsOf(
   };
 }
 
-/** The reaper ends what any build made, and asks about its execution. */
-export function reaperGrants(scope: Construct, stateMachine: StateMachine): readonly PolicyStatement[] {
+/** The reaper ends what any build made, in every region, puts back what its publication changed, and asks about its execution. */
+export function reaperGrants(
+  scope: Construct,
+  { stateMachine, artifacts, settings }: ReaperTargets,
+): readonly PolicyStatement[] {
+  const all = everywhere(scope, settings);
+  const { instance, volume } = ec2Resources(scope);
   return [
-    ...endings(scope),
+    describe('Images', 'Instances', 'Snapshots', 'Volumes'),
+    allow('ec2:TerminateInstances', instance, ours),
+    allow('ec2:DeleteVolume', volume, ours),
+    allow('ec2:DeregisterImage', all.images, ours),
+    allow('ec2:DeleteSnapshot', all.snapshots, ours),
+    ...hidden(all),
+    allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
+    listsJournals(artifacts),
     allow('states:DescribeExecution', executionsOf(stateMachine)),
     allow('states:ListExecutions', stateMachine.stateMachineArn),
   ];
@@ -216,12 +287,17 @@ export function reaperGrants(scope: Construct, stateMachine: StateMachine): read
 
 /**
  * What EC2 does with a key for whoever makes, attaches or launches from an encrypted volume ("Required IAM permissions for EBS encryption",
- * Amazon EBS User Guide): only through EC2 of this region, and grants only for AWS itself.
+ * Amazon EBS User Guide): only through EC2 of this region (and of those that get copies), and grants only for AWS itself.
  */
-function useOfKeys(scope: Construct, keys: readonly string[] = []): readonly PolicyStatement[] {
+function useOfKeys(
+  scope: Construct,
+  keys: readonly string[] = [],
+  others: readonly string[] = [],
+): readonly PolicyStatement[] {
   if (keys.length === 0) return [];
   const { region } = Stack.of(scope);
-  const throughEc2 = { 'kms:ViaService': `ec2.${region}.amazonaws.com` };
+  const services = [region, ...others].map((one) => `ec2.${one}.amazonaws.com`);
+  const throughEc2 = { 'kms:ViaService': services };
   return [
     allow(
       [
@@ -242,6 +318,58 @@ function useOfKeys(scope: Construct, keys: readonly string[] = []): readonly Pol
     }),
   ];
 }
+
+interface ReaperTargets {
+  readonly stateMachine: StateMachine;
+  readonly artifacts: Bucket;
+  readonly settings: FoundrySettings;
+}
+
+/** Only the tags that say how long a copy is kept. */
+const keeping: Conditions = {
+  ...ours,
+  'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.resumableUntil, tagKey.retention] },
+};
+
+interface Everywhere {
+  readonly images: string[];
+  readonly snapshots: string[];
+  readonly parameters: string[];
+}
+
+/** Images, snapshots and parameters of the stack's own region and of those that it distributes to. */
+const everywhere = (scope: Construct, settings: FoundrySettings): Everywhere =>
+  inRegions(scope, settings, [Stack.of(scope).region, ...(settings.distributionRegions ?? [])]);
+
+function inRegions(
+  scope: Construct,
+  { parameterPrefix }: FoundrySettings,
+  regions: readonly string[],
+): Everywhere {
+  const { partition, account } = Stack.of(scope);
+  return {
+    images: regions.map((one) => `arn:${partition}:ec2:${one}::image/*`),
+    snapshots: regions.map((one) => `arn:${partition}:ec2:${one}::snapshot/*`),
+    parameters: regions.map((one) => `arn:${partition}:ssm:${one}:${account}:parameter${parameterPrefix}*`),
+  };
+}
+
+/** Showing images to readers. Parameter Store asks DescribeImages with the caller's rights ("Native parameter support for AMI IDs"). */
+const shown = ({ images, parameters }: Everywhere) => [
+  allow(['ec2:DescribeImageAttribute', 'ec2:ModifyImageAttribute'], images, ours),
+  allow(['ssm:GetParameter', 'ssm:PutParameter'], parameters),
+];
+
+/** The way back. */
+const hidden = (all: Everywhere) => [
+  ...shown(all),
+  allow(['ec2:DisableImageDeprecation', 'ec2:EnableImageDeprecation'], all.images, ours),
+  allow('ssm:DeleteParameter', all.parameters),
+];
+
+/** S3 says AccessDenied of a missing object to whoever may not list. */
+const listsJournals = (artifacts: Bucket) =>
+  allow('s3:ListBucket', artifacts.bucketArn, { StringLike: { 's3:prefix': `${openJournals}*` } });
 
 /** Finding what builds made, and ending it. */
 function endings(scope: Construct): readonly PolicyStatement[] {
@@ -290,12 +418,9 @@ function imageParameters(scope: Construct, name: string): string[] {
 }
 
 /** The wildcards of the steps' grants, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
-export function acknowledgeWildcards(
-  role: Role,
-  artifacts: Bucket,
-  { sourceBuckets = [] }: FoundrySettings,
-): void {
-  const because = acknowledgeEc2Wildcards(role);
+export function acknowledgeWildcards(role: Role, artifacts: Bucket, settings: FoundrySettings): void {
+  const because = acknowledgeEc2Wildcards(role, settings);
+  const { sourceBuckets = [] } = settings;
   because(
     'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:network-interface/*',
     'Made by the launch, in the worker subnets only.',
@@ -312,6 +437,7 @@ export function acknowledgeWildcards(
     `<${bucket}.Arn>/${bootFileKey('*', '*', 'jpg')}`,
     'Each build has a prefix of its own, each machine a file.',
   );
+  because(`<${bucket}.Arn>/${journalKey('*')}`, 'Each build has a journal of its own.');
   for (const file of imageRecords) {
     because(`<${bucket}.Arn>/${imageRecordKey('*', file)}`, 'Each image has a prefix of its own.');
   }
@@ -321,8 +447,13 @@ export function acknowledgeWildcards(
 }
 
 /** The same for the reaper's. */
-export function acknowledgeReaperWildcards(role: Role, stateMachine: StateMachine): void {
-  const because = acknowledgeEc2Wildcards(role);
+export function acknowledgeReaperWildcards(
+  role: Role,
+  { stateMachine, artifacts, settings }: ReaperTargets,
+): void {
+  const because = acknowledgeEc2Wildcards(role, settings);
+  const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
+  because(`<${bucket}.Arn>/${journalKey('*')}`, 'Each build has a journal of its own.');
   const id = Stack.of(role).getLogicalId(stateMachine.node.defaultChild as CfnElement);
   because(
     `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:<${id}.Name>:*`,
@@ -330,13 +461,27 @@ export function acknowledgeReaperWildcards(role: Role, stateMachine: StateMachin
   );
 }
 
-function acknowledgeEc2Wildcards(role: Role) {
+function acknowledgeEc2Wildcards(role: Role, { distributionRegions = [], parameterPrefix }: FoundrySettings) {
   const because = (resource: string, reason: string) =>
     acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
   because('*', 'Describe calls of EC2 have no resource-level permissions.');
   const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
   for (const type of ['instance', 'volume']) {
     because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
+  }
+  for (const region of distributionRegions) {
+    for (const type of ['image', 'snapshot']) {
+      because(
+        `arn:<AWS::Partition>:ec2:${region}::${type}/*`,
+        'EC2 chooses the ids; the factory’s tag is a condition.',
+      );
+    }
+  }
+  for (const region of ['<AWS::Region>', ...distributionRegions]) {
+    because(
+      `arn:<AWS::Partition>:ssm:${region}:<AWS::AccountId>:parameter${parameterPrefix}*`,
+      'Recipes name the parameters; the deployment names the prefix, under which nobody else should write.',
+    );
   }
   because(`${ec2}::snapshot/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');
   because(`${ec2}::image/*`, 'EC2 chooses the ids; but for the launch, the factory’s tag is a condition.');

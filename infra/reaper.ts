@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
@@ -28,10 +29,16 @@ const badEnds = ['ABORTED', 'FAILED', 'TIMED_OUT'];
 /** The reaper: at once for a build that ended badly, and every quarter of an hour for whatever any build left. */
 export function reaper(
   scope: Construct,
-  { stateMachine, settings }: { readonly stateMachine: StateMachine; readonly settings: FoundrySettings },
+  {
+    stateMachine,
+    artifacts,
+    settings,
+  }: { readonly stateMachine: StateMachine; readonly artifacts: Bucket; readonly settings: FoundrySettings },
 ): void {
   const environment: EnvironmentOf<'reaper'> = {
     STATE_MACHINE_ARN: stateMachine.stateMachineArn,
+    ARTIFACTS_BUCKET: artifacts.bucketName,
+    ...(settings.distributionRegions ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') } : {}),
     GRACE_SECONDS: String(GRACE_SECONDS),
     DRY_RUN: settings.reaperDryRun ? 'yes' : 'no',
   };
@@ -39,9 +46,9 @@ export function reaper(
     description: 'ends what builds left behind',
     timeout: TIMEOUT,
     environment,
-    grants: reaperGrants(scope, stateMachine),
+    grants: reaperGrants(scope, { stateMachine, artifacts, settings }),
   });
-  acknowledgeReaperWildcards(role, stateMachine);
+  acknowledgeReaperWildcards(role, { stateMachine, artifacts, settings });
 
   new Rule(scope, 'ReaperRule', {
     description: 'ami-foundry: a build that ended badly is cleaned up at once',

@@ -14,10 +14,14 @@ export interface FoundrySettings {
   readonly sourceBuckets?: readonly string[];
   /** Regions that recipes may distribute their images to, beside the stack's own; none when absent. */
   readonly distributionRegions?: readonly string[];
+  /** How long the verified copies of a failed build wait for the next attempt; 0: not at all. */
+  readonly resumableHours: number;
   /** What the paths of recipes' SSM parameters begin with, a slash at both ends. */
   readonly parameterPrefix: string;
   /** ARNs of the KMS keys, of any region, that recipes may encrypt with; only the account's own for EBS when absent. */
   readonly kmsKeys?: readonly string[];
+  /** A topic, encrypted with a key that costs a dollar a month, hears of published images; the event bus does in any case. */
+  readonly publishedTopic: boolean;
   /** The reaper only tells what it would end. */
   readonly reaperDryRun: boolean;
 }
@@ -30,6 +34,9 @@ const WINDOWS_IMAGE_PARAMETER = '/aws/service/ami-windows-latest/Windows_Server-
 
 const PARAMETER_PREFIX = '/ami-foundry/';
 
+/** Long enough to see a failure in the morning and to build again; a copy costs cents a day. */
+const RESUMABLE_HOURS = '24';
+
 /** Each setting: the context key, and what its text must look like. */
 const shapes = {
   workerImageParameter: /^\/[\w.\-/{}]+$/,
@@ -39,9 +46,11 @@ const shapes = {
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
   reaperDryRun: /^(yes|no)$/,
+  publishedTopic: /^(yes|no)$/,
   distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
   kmsKeys:
     /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+)*$/,
+  resumableHours: /^\d{1,4}$/,
   parameterPrefix: /^\/([\w.-]+\/)+$/,
   sourceBuckets: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](,[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])*$/,
 } as const;
@@ -67,8 +76,10 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const sourceBuckets = read('sourceBuckets')?.split(',');
   const distributionRegions = read('distributionRegions')?.split(',');
   const kmsKeys = read('kmsKeys')?.split(',');
+  const resumableHours = Number(read('resumableHours') ?? RESUMABLE_HOURS);
   const parameterPrefix = read('parameterPrefix') ?? PARAMETER_PREFIX;
   const reaperDryRun = read('reaperDryRun') === 'yes';
+  const publishedTopic = read('publishedTopic') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
   }
@@ -81,6 +92,8 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     workerImageParameter,
     windowsImageParameter,
     parameterPrefix,
+    resumableHours,
+    publishedTopic,
     reaperDryRun,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),

@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
+import { CreateTopicCommand, SNSClient } from '@aws-sdk/client-sns';
 import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
 import type { Statement } from './iam/policy.ts';
@@ -15,6 +16,8 @@ import type { Statement } from './iam/policy.ts';
 export interface Deployment {
   readonly stateMachineArn: string;
   readonly artifactsBucket: string;
+  /** Tells of published images. */
+  readonly topicArn: string;
 }
 
 const root = new URL('../', import.meta.url);
@@ -35,11 +38,15 @@ const REAPER_EVERY_SECONDS = 15 * 60;
 /** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
 const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
 
+const distributionRegions = 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2';
+
 export interface DeploySettings {
   /** Seconds a worker may take, launch to report. */
   readonly workerSeconds?: number;
   /** The policy of each role, as infra/ grants it; without one a role may do everything. */
   readonly policies?: (place: DeployedPlace) => Readonly<Record<string, readonly Statement[]>>;
+  /** How long the verified copies of a failed build wait for the next attempt; infra/ has 24. */
+  readonly resumableHours?: number;
 }
 
 /** Names and ids that policies speak of. */
@@ -58,7 +65,7 @@ export const functionNameOf = (name: FunctionName): string => `ami-foundry-${nam
 
 export async function deploy(
   cloud: Cloud,
-  { workerSeconds = WORKER_SECONDS[cloud.workers], policies }: DeploySettings = {},
+  { workerSeconds = WORKER_SECONDS[cloud.workers], resumableHours = 24, policies }: DeploySettings = {},
 ): Promise<Deployment> {
   const client = {
     region: cloud.region,
@@ -95,7 +102,7 @@ export async function deploy(
       BOOT_TEST_INSTANCE_TYPES_ARM64: 'm7g.large,m6g.large',
       WINDOWS_IMAGE_PARAMETER: windowsImageParameter,
       WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
-      DISTRIBUTION_REGIONS: 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2',
+      DISTRIBUTION_REGIONS: distributionRegions,
       PARAMETER_PREFIX: '/',
     },
     launch: {
@@ -116,8 +123,14 @@ export async function deploy(
     'wait-for-image': {},
     'launch-boot-test': place,
     'wait-for-boot': { ARTIFACTS_BUCKET: artifactsBucket },
+    preflight: {},
+    distribute: {},
+    publish: { ARTIFACTS_BUCKET: artifactsBucket },
+    'roll-back': { ARTIFACTS_BUCKET: artifactsBucket, RESUMABLE_HOURS: String(resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },
     reaper: {
+      ARTIFACTS_BUCKET: artifactsBucket,
+      DISTRIBUTION_REGIONS: distributionRegions,
       STATE_MACHINE_ARN: stateMachineArn,
       // infra/ grants 600: what is consistent at once, and ends functions with their execution, needs none.
       GRACE_SECONDS: '0',
@@ -150,7 +163,20 @@ export async function deploy(
     target: 'ami-foundry-reaper',
     input: {},
   });
-  return { stateMachineArn, artifactsBucket };
+  const topic = await announcements(new SNSClient(client), cloud);
+  return { stateMachineArn, artifactsBucket, topicArn: topic };
+}
+
+/** As infra/announcements.ts: published images are told to a topic. */
+async function announcements(sns: SNSClient, cloud: Cloud): Promise<string> {
+  const { TopicArn: topicArn = '' } = await sns.send(
+    new CreateTopicCommand({ Name: 'ami-foundry-published' }),
+  );
+  cloud.events.patternRule('ami-foundry-published', {
+    pattern: { source: ['ami-foundry'], 'detail-type': ['Image Published'] },
+    target: topicArn,
+  });
+  return topicArn;
 }
 
 async function uploadPayload(s3: S3Client, key: string): Promise<void> {

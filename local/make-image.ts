@@ -28,14 +28,14 @@ import { StateDirectoryInUse } from './state-directory.ts';
 const run = promisify(execFile);
 const root = new URL('../', import.meta.url);
 
-/** What a build ends with: the output of the state machine's Done or Adopted. */
+/** What a build ends with: the output of the state machine's Done. */
 interface BuildResult {
   readonly imageId: string;
   readonly snapshotId: string;
   readonly name: string;
   readonly region: string;
   readonly adopted: boolean;
-  readonly report?: { readonly seconds: number };
+  readonly report?: { readonly seconds: number } | null;
 }
 
 async function main(): Promise<number> {

@@ -2,12 +2,12 @@ import { AwsClient } from 'aws4fetch';
 import type { Artifacts, Sources } from '../../core/ports.ts';
 
 /**
- * The artifacts bucket. By aws4fetch instead of client-s3, whose endpoint rules, checksums and event streams would take
- * every bundle that touches S3 past its 300 kB: two plain requests need none of them.
+ * A bucket, by aws4fetch instead of client-s3, whose endpoint rules, checksums and event streams would take
+ * every bundle that touches S3 past its 300 kB: plain requests need none of them.
  * Credentials and endpoint come from the environment that Lambda sets, like the SDK's; AWS_ENDPOINT_URL as in "AWS SDKs and
  * Tools Reference Guide, Service-specific endpoints".
  */
-export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Artifacts {
+export function s3Bucket(environment: NodeJS.ProcessEnv, bucket: string) {
   const {
     AWS_ACCESS_KEY_ID: accessKeyId = '',
     AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
@@ -32,21 +32,14 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
   const encoded = (key: string) => key.split('/').map(encodeURIComponent).join('/');
   const urlOf = (key: string) => new URL(`${base}/${encoded(key)}`);
 
-  const presigned = async (method: string, key: string, seconds: number): Promise<string> => {
-    const url = urlOf(key);
-    url.searchParams.set('X-Amz-Expires', String(seconds));
-    const signed = await client.sign(url, { method, aws: { signQuery: true } });
-    return signed.url;
-  };
-
-  /** A PUT of S3, which throws by the name that S3 gives an error. */
-  const putObject = async (operation: string, key: string, init: RequestInit): Promise<void> => {
+  /** The text of an answer; throws by the name that S3 gives an error. */
+  const request = async (operation: string, key: string, url: URL, init: RequestInit): Promise<string> => {
     const failed = (name: string, reason: string, cause?: unknown) =>
-      Object.assign(new Error(`${operation} of ${key} to ${bucket}: ${reason}`, { cause }), { name });
+      Object.assign(new Error(`${operation} of ${key} in ${bucket}: ${reason}`, { cause }), { name });
     let response: Response;
     let text: string;
     try {
-      response = await client.fetch(urlOf(key), { ...init, method: 'PUT' });
+      response = await client.fetch(url, init);
       text = await response.text();
     } catch (error) {
       // fetch throws TypeError for every network failure; the state machine retries by name.
@@ -54,23 +47,42 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
       const reason = error.cause instanceof Error ? error.cause.message : '';
       throw failed('ServiceUnavailable', reason || error.message, error);
     }
-    const code = /<Code>([^<]+)<\/Code>/.exec(text)?.[1];
     // CopyObject may answer 200 and say in the body that it failed (S3 API Reference, CopyObject).
-    if (response.ok && code === undefined) return;
+    const mayFail = !response.ok || operation === 'CopyObject';
+    const code = mayFail ? /<Code>([^<]+)<\/Code>/.exec(text)?.[1] : undefined;
+    if (response.ok && code === undefined) return text;
     // A proxy or load balancer answers without S3's XML.
     const unnamed = response.status >= 500 ? 'ServiceUnavailable' : `HTTP${response.status}`;
     const message =
       /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status} ${response.statusText}`;
     throw failed(code ?? unnamed, message);
   };
+  return { client, encoded, urlOf, request };
+}
+
+/** The artifacts bucket, as builds fill it. */
+export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Artifacts {
+  const { client, encoded, urlOf, request } = s3Bucket(environment, bucket);
+
+  const presigned = async (method: string, key: string, seconds: number): Promise<string> => {
+    const url = urlOf(key);
+    url.searchParams.set('X-Amz-Expires', String(seconds));
+    const signed = await client.sign(url, { method, aws: { signQuery: true } });
+    return signed.url;
+  };
 
   return {
     put: async (key, body, contentType) =>
-      await putObject('PutObject', key, { body, headers: { 'content-type': contentType } }),
+      void (await request('PutObject', key, urlOf(key), {
+        method: 'PUT',
+        body,
+        headers: { 'content-type': contentType },
+      })),
     copy: async (from, to) =>
-      await putObject('CopyObject', to, {
+      void (await request('CopyObject', to, urlOf(to), {
+        method: 'PUT',
         headers: { 'x-amz-copy-source': `/${bucket}/${encoded(from)}` },
-      }),
+      })),
     presign: async (key, seconds) => await presigned('GET', key, seconds),
     presignPut: async (key, seconds) => await presigned('PUT', key, seconds),
   };

@@ -9,11 +9,17 @@ import { unless } from './absence.ts';
 
 const ends = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] as const;
 
-function fromSfn({ status, startDate, output }: DescribeExecutionOutput): BuildExecution {
+function fromSfn({ status, startDate, stopDate, output }: DescribeExecutionOutput): BuildExecution {
   // RUNNING, PENDING_REDRIVE, and whatever Step Functions may add.
   const outcome = ends.find((end) => end === status);
   if (outcome === undefined || startDate === undefined) return { status: 'running' };
-  return { status: 'ended', outcome, startedAt: startDate.getTime(), output };
+  return {
+    status: 'ended',
+    outcome,
+    startedAt: startDate.getTime(),
+    endedAt: stopDate?.getTime(),
+    output,
+  };
 }
 
 /** The executions of one state machine. */

@@ -50,6 +50,7 @@ function fromEc2(image: Ec2Image): OfBuild<Image> {
     startedAt: image.CreationDate ? Date.parse(image.CreationDate) : undefined,
     launchedAt: image.LastLaunchedTime ? Date.parse(image.LastLaunchedTime) : undefined,
     isProtected: (image.DeregistrationProtection ?? 'disabled') !== 'disabled',
+    deprecatedAt: image.DeprecationTime,
     properties: Object.fromEntries(
       Object.entries(properties)
         .filter(([, value]) => value !== undefined)

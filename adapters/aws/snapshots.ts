@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { OfBuild, Snapshot, Snapshots } from '../../core/ports.ts';
 import { unless } from './absence.ts';
-import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
+import { buildOf, fromTags, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   snapshotId: snapshot.SnapshotId ?? '',
@@ -17,6 +17,8 @@ const fromEc2 = (snapshot: Ec2Snapshot): Snapshot => ({
   stateMessage: snapshot.StateMessage ?? '',
   kmsKeyId: snapshot.KmsKeyId,
   startedAt: snapshot.StartTime?.getTime(),
+  encrypted: snapshot.Encrypted,
+  tags: fromTags(snapshot.Tags),
 });
 
 async function find(ec2: EC2Client, Filters: Filter[]): Promise<OfBuild<Snapshot>[]> {

@@ -1,9 +1,27 @@
 import * as z from 'zod/mini';
+import { atOnce, REGIONS_AT_ONCE } from '../../core/at-once.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
+import type { PublicationPorts } from '../../core/flips.ts';
 import { deliveredBy, EXECUTION_MEMORY, judge, type ThingKind } from '../../core/leftovers.ts';
-import type { BuildExecution, Executions, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
-import { endThing, type TaggedThing, taggedThings } from '../../core/tagged-things.ts';
+import { openPublications } from '../../core/open-publications.ts';
+import type {
+  BuildExecution,
+  Executions,
+  Images,
+  Instances,
+  Records,
+  Regional,
+  Snapshots,
+  Volumes,
+} from '../../core/ports.ts';
+import {
+  type Elsewhere,
+  endThing,
+  type TaggedThing,
+  taggedCopies,
+  taggedThings,
+} from '../../core/tagged-things.ts';
 
 /** From the schedule: nothing, and all builds are looked at. From the end of an execution: its name, which has no wildcards. */
 export const reaperEvent = {
@@ -17,6 +35,11 @@ interface ReaperDependencies {
   readonly snapshots: Snapshots;
   readonly images: Images;
   readonly executions: Executions;
+  /** Where copies may be, beside the factory's own region. */
+  readonly elsewhere: readonly Elsewhere[];
+  /** Any region, to put back what a publication changed there. */
+  readonly regions: Regional<PublicationPorts>;
+  readonly records: Records;
   readonly clock: Clock;
   readonly pause: (milliseconds: number) => Promise<unknown>;
   /** Writes one structured line. */
@@ -26,6 +49,8 @@ interface ReaperDependencies {
 
 export interface ReaperSummary {
   readonly dryRun: boolean;
+  /** Publications of which readers do not see anything any more, or would not. */
+  readonly rolledBack: number;
   /** What was ended, or would be. */
   readonly reaped: Readonly<Record<ThingKind, number>>;
   /** What stays: it was delivered, is in use or too young, or its execution runs. */
@@ -62,7 +87,7 @@ interface Look {
 export const reaper = (account: ReaperDependencies) => {
   const { executions, clock, pause, log, settings } = account;
   const { DRY_RUN: dryRun } = settings;
-  const end = endThing(account);
+  const end = endThing(account, account.elsewhere);
 
   /** Another build may have found the image of one that ended badly, and delivered it. */
   async function adopted({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> {
@@ -76,10 +101,11 @@ export const reaper = (account: ReaperDependencies) => {
     execution: BuildExecution,
     grace: number,
     look: Look,
+    visible: ReadonlySet<string>,
   ): Promise<TaggedThing[]> {
     const now = clock.now();
     const succeeded = execution.status === 'ended' && execution.outcome === 'SUCCEEDED';
-    const needed = new Set(succeeded ? deliveredBy(execution.output) : []);
+    const needed = new Set([...visible, ...((succeeded && deliveredBy(execution.output)) || [])]);
     const found: TaggedThing[] = [];
     for (const thing of things) {
       const verdict = judge(thing, { execution, now, grace, needed });
@@ -126,6 +152,7 @@ export const reaper = (account: ReaperDependencies) => {
       execution: execution.status === 'ended' ? execution.outcome : execution.status,
       kind,
       id,
+      region: thing.region,
       madeAt: new Date(startedAt).toISOString(),
     });
   }
@@ -135,11 +162,23 @@ export const reaper = (account: ReaperDependencies) => {
     // After its end nothing of an execution is young; the schedule does not know how long ago that was.
     const grace = build === undefined ? settings.GRACE_SECONDS * 1000 : 0;
     const reaped = new Map<string, ThingKind>();
+    // First of all: nothing goes that readers may still find.
+    const publications = await openPublications(account, build, settings);
 
     async function lookAround(): Promise<Look> {
-      const look: Look = { kept: 0, ending: new Set(), refused: new Map(), doubts: new Map() };
+      const doubts = new Map(publications.doubts);
+      const look: Look = { kept: 0, ending: new Set(), refused: new Map(), doubts };
       const all = await taggedThings(account, build);
+      const places = await atOnce(REGIONS_AT_ONCE, account.elsewhere, (place) => taggedCopies(place, build));
+      for (const [index, result] of places.entries()) {
+        if (result.status === 'fulfilled') all.push(...result.value);
+        else doubts.set(`region ${account.elsewhere[index]?.region}`, told(result.reason));
+      }
       for (const [name, things] of Map.groupBy(all, (thing) => thing.build)) {
+        if (publications.unread.has(name)) {
+          look.kept += things.length;
+          continue;
+        }
         try {
           const asked = things.some((thing) => mayEverGo(thing, clock.now()));
           const execution = asked ? await executions.describe(name) : undefined;
@@ -148,7 +187,7 @@ export const reaper = (account: ReaperDependencies) => {
             look.kept += things.length;
             continue;
           }
-          for (const thing of await leftovers(things, execution, grace, look)) {
+          for (const thing of await leftovers(things, execution, grace, look, publications.visible)) {
             await reap(thing, execution, look, reaped);
           }
         } catch (error) {
@@ -172,6 +211,7 @@ export const reaper = (account: ReaperDependencies) => {
     const count = (kind: ThingKind) => [...reaped.values()].filter((each) => each === kind).length;
     const summary: ReaperSummary = {
       dryRun,
+      rolledBack: publications.rolledBack,
       reaped: {
         instance: count('instance'),
         volume: count('volume'),

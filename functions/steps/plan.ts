@@ -85,6 +85,8 @@ export const plan =
         contentDigest: resolved.contentDigest,
         release: resolved.release,
         architecture: recipe.architecture,
+        filesystem: recipe.filesystem,
+        flavour: recipe.flavour,
         rootSizeGiB: recipe.rootSize,
         road: recipe.image.road ?? 'unix',
         encryption: recipe.image.encryption ? { kmsKeyId: recipe.image.encryption.kmsKey ?? null } : null,

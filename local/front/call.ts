@@ -93,6 +93,7 @@ function s3Operation(request: IncomingMessage, url: URL): Pick<Asked, 'action' |
   const input = {
     ...(bucket === '' ? {} : { Bucket: bucket }),
     ...(key === '' ? {} : { Key: key }),
+    ...(key === '' && url.searchParams.has('prefix') ? { Prefix: url.searchParams.get('prefix') } : {}),
     ...(source === undefined ? {} : { CopySource: decodeURIComponent(String(source)) }),
   };
   const has = (name: string) => url.searchParams.has(name);

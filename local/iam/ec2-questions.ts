@@ -18,7 +18,7 @@ import type { Question } from './policy.ts';
 /** The part of a region that EC2 looks at before it asks. */
 export type Records = Pick<
   Region,
-  'settings' | 'instances' | 'volumes' | 'snapshots' | 'images' | 'securityGroups' | 'network'
+  'settings' | 'instances' | 'volumes' | 'snapshots' | 'images' | 'securityGroups' | 'network' | 'keys'
 >;
 
 type ResourceType =
@@ -58,7 +58,7 @@ const prefixes: Readonly<Record<string, ResourceType>> = {
 
 /** Actions without resource-level permissions. */
 const WITHOUT_RESOURCE =
-  /^(Describe(?!(Image|Instance|Snapshot|Volume)Attribute$)|Get\w+BlockPublicAccessState$)/;
+  /^(Describe(?!(Image|Instance|Snapshot|Volume)Attribute$)|Get\w+BlockPublicAccessState$|GetEbsEncryptionByDefault$)/;
 
 type Ask = (input: never, records: Records) => Target[];
 

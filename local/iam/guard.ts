@@ -3,7 +3,7 @@ import { unsupported } from '../front/service-error.ts';
 import { ec2Questions, type Records } from './ec2-questions.ts';
 import { type Iam, REFUSALS } from './iam.ts';
 import { allowed, type Question } from './policy.ts';
-import { ebsQuestions, s3Questions, ssmQuestions, statesQuestions } from './questions.ts';
+import { ebsQuestions, keyQuestions, s3Questions, ssmQuestions, statesQuestions } from './questions.ts';
 
 /** Throws a service's refusal unless whoever has this key may do what is asked. */
 export type Authorize = (asked: Asked, accessKey: string) => Promise<void>;
@@ -41,6 +41,14 @@ export const guard =
           return s3Questions(action, input);
         case 'ssm':
           return ssmQuestions(place, action, input);
+        case 'kms':
+          return keyQuestions(
+            (await records(region)).keys.arnOf(String(input.KeyId)) ?? String(input.KeyId),
+            action,
+          );
+        case 'servicequotas':
+          // Service Authorization Reference: GetServiceQuota has no resource type.
+          return [{ action: `servicequotas:${action}`, resource: '*', context: {} }];
         case 'states':
           return statesQuestions(place, action, input);
         case 'sts':

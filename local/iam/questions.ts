@@ -58,6 +58,9 @@ export function ssmQuestions({ region, accountId }: Place, operation: string, bo
   }
 }
 
+/** KMS: one key, by its ARN; what has none is refused by its name. */
+export const keyQuestions = (arn: string, operation: string): Question[] => one(`kms:${operation}`, arn);
+
 /** Step Functions: one execution or state machine each. */
 export function statesQuestions(_place: Place, operation: string, body: Body): Question[] {
   const resource = body.executionArn ?? body.stateMachineArn ?? body.resourceArn;
@@ -67,13 +70,14 @@ export function statesQuestions(_place: Place, operation: string, body: Body): Q
 
 /** S3: the right to read or write an object is the same whichever way it is done ("Required permissions for Amazon S3 API operations"). */
 export function s3Questions(operation: string, input: Body): Question[] {
-  const { Bucket, Key, CopySource } = input as Readonly<Record<string, string | undefined>>;
+  const { Bucket, Key, CopySource, Prefix } = input as Readonly<Record<string, string | undefined>>;
   const bucket = `arn:aws:s3:::${Bucket}`;
   const object = `${bucket}/${Key}`;
   const source = () => one('s3:GetObject', `arn:aws:s3:::${String(CopySource).replace(/^\//, '')}`);
   switch (operation) {
     case 'ListObjects':
     case 'ListObjectsV2':
+      return one('s3:ListBucket', bucket, Prefix === undefined ? {} : { 's3:prefix': Prefix });
     case 'HeadBucket':
       return one('s3:ListBucket', bucket);
     case 'GetObject':

@@ -179,7 +179,7 @@ describe('putting an artifact', () => {
       .put('builds/x/job', 'secret body', 'text/plain')
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name, message: expect.stringContaining(message) });
-    expect((error as Error).message).toContain('builds/x/job to my-bucket');
+    expect((error as Error).message).toContain('builds/x/job in my-bucket');
     expect((error as Error).message).not.toContain('secret body');
     expect(calls).toHaveLength(1);
   });

@@ -62,6 +62,7 @@ describe('the environment of a function', () => {
 
   test('of the reaper: a number, a yes or no, and a state machine of any partition', () => {
     const reaper = {
+      ARTIFACTS_BUCKET: 'artifacts',
       STATE_MACHINE_ARN: 'arn:aws-cn:states:cn-north-1:123456789012:stateMachine:build-image',
       GRACE_SECONDS: '600',
       DRY_RUN: 'yes',

@@ -29,6 +29,8 @@ export interface Factory extends AsyncDisposable {
   readonly ec2: EC2Client;
   readonly s3: S3Client;
   readonly stateDirectory: string;
+  /** Tells of published images. */
+  readonly topicArn: string;
   /** Starts an execution with this very input and returns its ARN. */
   start(input: unknown, name?: string): Promise<string>;
   /** Waits for the end of an execution. */
@@ -51,7 +53,7 @@ export async function startFactory({ cloud: options, ...settings }: FactorySetti
   const mirror = await startMirror({ directory });
   const client = { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud.credentials };
   const sfn = new SFNClient(client);
-  const { stateMachineArn } = await deploy(cloud, settings);
+  const { stateMachineArn, topicArn } = await deploy(cloud, settings);
   let count = 0;
   const repository = (name: string, path: string) => ({
     name,
@@ -74,6 +76,7 @@ export async function startFactory({ cloud: options, ...settings }: FactorySetti
     ec2: new EC2Client(client),
     s3: new S3Client({ ...client, forcePathStyle: true }),
     stateDirectory,
+    topicArn,
     upstream,
     async start(input, name = `test-${++count}`) {
       const { executionArn = '' } = await sfn.send(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
-import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { expect } from 'vitest';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
@@ -23,6 +23,8 @@ export interface Road {
   /** Stops the execution in this state. */
   readonly abortIn?: string;
   readonly before?: (factory: Factory) => Promise<void> | void;
+  /** Waits for what comes after its end. */
+  readonly after?: (factory: Factory, name: string) => Promise<void>;
   /** How it ends: SUCCEEDED, ABORTED or the name of an error. */
   readonly end: string;
 }
@@ -31,6 +33,8 @@ const base = '/releases/amd64/amd64/15.1-RELEASE/base.txz';
 
 /** A bucket of the recipe's author, which the deployment lets recipes name. */
 export const SOURCES = 'company';
+/** Where images may go, beside the region of the factory. */
+export const COPY_REGIONS = ['us-west-2', 'eu-west-1'] as const;
 /** Secrets of a recipe. */
 export const PASSWORD_HASH = '$6$rounds=5000$foundry$ThisIsNotAHashButLooksLikeOneAndIsFoundByItsText';
 export const URL_PASSWORD = 'hunter2hunter2';
@@ -45,6 +49,52 @@ const noRoom = {
   times: Number.POSITIVE_INFINITY,
   error: { code: 'InsufficientInstanceCapacity', status: 500 },
 };
+
+/** Goes to all regions of the deployment; `path` is that of its parameters. */
+const everywhere = (path: string, more: Changes = {}): Changes => ({
+  distribution: {
+    regions: [...COPY_REGIONS],
+    share: { accounts: ['111122223333'] },
+    parameters: `/ami-foundry/${path}`,
+    deprecateAfter: 30,
+    ...more,
+  },
+});
+
+const isLatest = ({ input }: RecordedCall) => String(input.Name).endsWith('/latest');
+
+/** At the last change in one region. */
+const breaksAtLatest = ({ cloud: { faults } }: Factory) =>
+  void faults.add({
+    action: 'PutParameter',
+    region: 'us-west-2',
+    where: isLatest,
+    error: { code: 'TooManyUpdates', status: 400 },
+    times: Number.POSITIVE_INFINITY,
+  });
+
+const stopsAtLatest =
+  (name: string) =>
+  ({ cloud: { faults, region, accountId }, sfn }: Factory) => {
+    const executionArn = `arn:aws:states:${region}:${accountId}:execution:ami-foundry-build-image:${name}`;
+    faults.add({
+      action: 'PutParameter',
+      region: 'us-west-2',
+      where: isLatest,
+      afterEffect: true,
+      strike: async () => void (await sfn.send(new StopExecutionCommand({ executionArn }))),
+    });
+  };
+
+/** The reaper has put everything back. */
+async function journalGone({ s3 }: Factory, name: string): Promise<void> {
+  const Prefix = `publications/open/${name}.json`;
+  for (;;) {
+    const { KeyCount } = await s3.send(new ListObjectsV2Command({ Bucket: 'ami-foundry-artifacts', Prefix }));
+    if (KeyCount === 0) return;
+    await pause(100);
+  }
+}
 
 /** The calls after which a build goes on, if they are refused once. */
 const oftenThrottled = [
@@ -161,6 +211,56 @@ export const roads: readonly Road[] = [
     end: 'BootSilent',
   },
   { name: 'is encrypted', recipe: { image: { encryption: {} } }, end: 'SUCCEEDED' },
+  { name: 'goes to other regions', recipe: everywhere('image'), end: 'SUCCEEDED' },
+  {
+    name: 'breaks in the midst of its publication',
+    recipe: everywhere('image'),
+    before: breaksAtLatest,
+    end: 'TooManyUpdates',
+  },
+  {
+    // Of the very recipe that went there: it has a date of deprecation already.
+    name: 'breaks as it is published again',
+    recipe: { name: 'goes-to-other-regions', ...everywhere('again') },
+    before: breaksAtLatest,
+    end: 'TooManyUpdates',
+  },
+  {
+    name: 'takes over the copies that are there',
+    recipe: { name: 'breaks-in-the-midst-of-its-publication', ...everywhere('image') },
+    end: 'SUCCEEDED',
+  },
+  {
+    name: 'cannot be copied to one region',
+    recipe: everywhere('image'),
+    before: ({ cloud: { faults } }) =>
+      void faults.add({
+        action: 'CopyImage',
+        region: 'us-west-2',
+        times: Number.POSITIVE_INFINITY,
+        error: { code: 'InvalidRequest', status: 400 },
+      }),
+    end: 'InvalidRequest',
+  },
+  {
+    name: 'would be public',
+    recipe: everywhere('image', { share: { public: true } }),
+    end: 'PreflightFailed',
+  },
+  {
+    name: 'is stopped in the midst of its publication',
+    recipe: everywhere('image'),
+    before: stopsAtLatest('is-stopped-in-the-midst-of-its-publication'),
+    after: journalGone,
+    end: 'ABORTED',
+  },
+  {
+    name: 'is stopped as it is published again',
+    recipe: { name: 'goes-to-other-regions', ...everywhere('once-more') },
+    before: stopsAtLatest('is-stopped-as-it-is-published-again'),
+    after: journalGone,
+    end: 'ABORTED',
+  },
   { name: 'is stopped while it works', abortIn: 'WaitForWorker', end: 'ABORTED' },
   { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
 ];
@@ -181,6 +281,7 @@ export async function take(factory: Factory, road: Road) {
   // The reaper comes after the event.
   while (road.abortIn !== undefined && (await whatIsLeft(factory.ec2)).length > before.length)
     await pause(100);
+  await road.after?.(factory, name);
   factory.cloud.faults.clear();
   factory.mirror.faults.clear();
   const end = ended.status === 'FAILED' ? ended.error : ended.status;

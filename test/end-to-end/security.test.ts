@@ -9,7 +9,7 @@ import { localPolicies } from '../infra/local-policies.ts';
 import { functionNames } from '../infra/synthesized.ts';
 import { judged } from '../local/judges/iam-simulate.ts';
 import { type Factory, startFactory } from './local-build.ts';
-import { PASSWORD_HASH, roads, SOURCES, take, URL_PASSWORD } from './roads.ts';
+import { COPY_REGIONS, PASSWORD_HASH, roads, SOURCES, take, URL_PASSWORD } from './roads.ts';
 import { keysOf, presigned, type Secret, spilled, writings } from './secrets.ts';
 
 /**
@@ -31,8 +31,11 @@ const unseen: Readonly<Record<string, readonly string[]>> = {
   'ami-foundry-wait-for-boot': ['s3:PutObject on arn:aws:s3:::ami-foundry-artifacts/builds/*/boot/*.jpg'],
 };
 
-/** Which of the worker's subnets has room is nothing to a grant: one stands for all. */
-const alike = (resource: string) => resource.replace(/:subnet\/subnet-[0-9a-f]{17}$/, ':subnet/one of them');
+/** Which of the worker's subnets has room is nothing to a grant, nor which of the regions is done first: one stands for all. */
+const alike = (resource: string) =>
+  resource
+    .replace(/:subnet\/subnet-[0-9a-f]{17}$/, ':subnet/one of them')
+    .replace(new RegExp(`:(${COPY_REGIONS.join('|')}):`), ':one of them:');
 
 /** What the cloud itself says. */
 const log: string[] = [];
@@ -40,7 +43,12 @@ let factory: Factory;
 let policies: Record<string, Statement[]>;
 beforeAll(async () => {
   factory = await startFactory({
-    policies: (place) => (policies = localPolicies(place, { sourceBuckets: SOURCES, windowsImageParameter })),
+    policies: (place) =>
+      (policies = localPolicies(place, {
+        sourceBuckets: SOURCES,
+        windowsImageParameter,
+        distributionRegions: COPY_REGIONS.join(','),
+      })),
     // Longer than a snapshot step is patient: a guest that does not answer the ejection.
     cloud: { delays: { volumeDetaching: 1500 }, log: (line) => log.push(line) },
   });

@@ -23,6 +23,8 @@ export const plan: BuildState['plan'] = {
   contentDigest: '2'.repeat(64),
   release: '15.1-RELEASE',
   architecture: 'amd64',
+  filesystem: 'ufs',
+  flavour: 'base',
   rootSizeGiB: 12,
   road: 'unix',
   encryption: null,
@@ -68,8 +70,9 @@ export const imageSpec = (snapshotId: string, tags = plan.image.tags): ImageSpec
 });
 
 /** An account with two zones and an AMI to launch. */
-export function account(): FakeAccount {
-  const fake = new FakeAccount();
+export function account<Account extends FakeAccount = FakeAccount>(
+  fake = new FakeAccount() as Account,
+): Account {
   fake.zones.set('subnet-a', 'eu-central-1a');
   fake.zones.set('subnet-b', 'eu-central-1b');
   fake.launchableImages.add(WORKER_IMAGE);

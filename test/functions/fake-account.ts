@@ -101,7 +101,7 @@ export class FakeAccount {
   /** AMIs of Amazon, by id. */
   readonly windowsImages = new Map<string, Readonly<Record<string, string>>>();
   /** Executions by the name of their build; others are unknown. */
-  readonly heldExecutions = new Map<string, BuildExecution & { readonly endedAt?: number }>();
+  readonly heldExecutions = new Map<string, BuildExecution & { readonly endedAt?: number | undefined }>();
   /** What to throw instead of launching a type in a zone: key "type zone". */
   readonly refusals = new Map<string, Error>();
   /** What the next call of a name throws: key "volumes.create" and so on. */
@@ -119,7 +119,12 @@ export class FakeAccount {
 
   readonly clock = { now: () => this.time };
   readonly #tokens = new Map<string, { id: string; spec: string }>();
-  #last = 0;
+  #last: number;
+
+  /** Ids are counted from the number, so that those of two regions differ. */
+  constructor(last = 0) {
+    this.#last = last;
+  }
 
   #id(prefix: string): string {
     this.#last += 1;

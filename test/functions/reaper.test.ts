@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { buildTags } from '../../core/names.ts';
+import { buildTags, tagKey } from '../../core/names.ts';
 import type { BuildExecution } from '../../core/ports.ts';
+import type { Journal } from '../../core/publication.ts';
 import { reaper } from '../../functions/events/reaper.ts';
 import { cleanUp } from '../../functions/steps/clean-up.ts';
 import { account, BUILD, execution, imageSpec, launched, WORKER_IMAGE } from './builds.ts';
 import { awsError, type FakeAccount } from './fake-account.ts';
+import { FakeWorld } from './fake-world.ts';
 
 const MINUTE = 60_000;
 const started = Date.parse(execution.startTime);
@@ -15,8 +17,10 @@ const aborted: BuildExecution = {
   output: undefined,
 };
 
+let world: FakeWorld;
 let lines: { message: string; [field: string]: unknown }[];
 beforeEach(() => {
+  world = new FakeWorld(['eu-central-1', 'eu-west-1', 'us-west-2']);
   lines = [];
 });
 
@@ -25,6 +29,7 @@ const reap = (
   fake: FakeAccount,
   event: { build?: string } = {},
   settings: { GRACE_SECONDS?: number; DRY_RUN?: boolean } = {},
+  others: readonly string[] = [],
 ) =>
   reaper({
     instances: fake.instances,
@@ -32,6 +37,9 @@ const reap = (
     snapshots: fake.snapshots,
     images: fake.images,
     executions: fake.executions,
+    elsewhere: others.map((region) => ({ region, ...world.ports(region) })),
+    regions: world.ports,
+    records: world.records,
     clock: fake.clock,
     pause: async (milliseconds) => {
       fake.time += milliseconds;
@@ -107,6 +115,7 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
       fake.heldExecutions.set(BUILD, { ...aborted, outcome } as BuildExecution);
       expect(await reap(fake, event)).toEqual({
         dryRun: false,
+        rolledBack: 0,
         reaped: { instance: 1, volume: 1, image: 1, snapshot: 1 },
         kept: 0,
         ending: 0,
@@ -213,6 +222,7 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
     const before = [...fake.changes];
     expect(await reap(fake, event, { DRY_RUN: true })).toEqual({
       dryRun: true,
+      rolledBack: 0,
       // The root volume of the worker too: it is in use until the worker goes.
       reaped: { instance: 1, volume: 2, image: 1, snapshot: 1 },
       kept: 0,
@@ -462,5 +472,203 @@ describe('what AWS refuses', () => {
     // The instance, its root, and the target.
     expect(summary.ending).toBe(3);
     expect(fake.time - began).toBeLessThan(3 * MINUTE);
+  });
+});
+
+describe('copies in other regions', () => {
+  const OTHERS = ['eu-west-1', 'us-west-2'];
+
+  /** An image at home and a copy of it in every other region, an hour ago. */
+  function distributed(tags: Readonly<Record<string, string>> = {}) {
+    const fake = world.region('eu-central-1');
+    const copies = OTHERS.map((region) => ({
+      region,
+      ...world.holdImage(region, imageSpec('', { ...buildTags(BUILD, 'copy'), ...tags })),
+    }));
+    const home = world.holdImage('eu-central-1', imageSpec('', buildTags(BUILD, 'image')));
+    fake.time += 60 * MINUTE;
+    return { fake, home, copies };
+  }
+
+  const reapAll = (fake: FakeAccount, event: { build?: string } = {}, settings = {}) =>
+    reap(fake, event, settings, OTHERS);
+
+  const there = () =>
+    OTHERS.flatMap((region) => [
+      ...world.region(region).heldImages.keys(),
+      ...world.region(region).heldSnapshots.keys(),
+    ]);
+
+  test.each([{}, { build: BUILD }])(
+    'of a build that was aborted go, with their snapshots (%j)',
+    async (event) => {
+      const { fake } = distributed();
+      fake.heldExecutions.set(BUILD, aborted);
+      expect(await reapAll(fake, event)).toMatchObject({ reaped: { image: 3, snapshot: 3 }, uncertain: 0 });
+      expect(there()).toEqual([]);
+      expect(lines.filter(({ message }) => message === 'reaped').map(({ region }) => region)).toContain(
+        'us-west-2',
+      );
+    },
+  );
+
+  test('that were delivered stay, also those that another build adopted', async () => {
+    const { fake, home, copies } = distributed();
+    const before = there();
+    fake.heldExecutions.set(BUILD, aborted);
+    fake.heldExecutions.set('adopter', {
+      status: 'ended',
+      outcome: 'SUCCEEDED',
+      startedAt: started,
+      endedAt: Number.POSITIVE_INFINITY,
+      output: JSON.stringify({ ...home, regions: copies }),
+    });
+    expect(await reapAll(fake)).toMatchObject({ reaped: { image: 0, snapshot: 0 } });
+    expect(there()).toEqual(before);
+  });
+
+  test('wait for the next attempt as long as their tag says', async () => {
+    const { fake } = distributed({
+      [tagKey.resumableUntil]: new Date(account().time + 120 * MINUTE).toISOString(),
+    });
+    fake.heldExecutions.set(BUILD, { ...aborted, outcome: 'FAILED' } as BuildExecution);
+    expect(await reapAll(fake)).toMatchObject({ reaped: { image: 1, snapshot: 1 }, kept: 4 });
+    fake.time += 120 * MINUTE;
+    expect(await reapAll(fake)).toMatchObject({ reaped: { image: 2, snapshot: 2 }, kept: 0 });
+  });
+
+  test('a region that does not answer is told, and all others are judged', async () => {
+    const { fake } = distributed();
+    fake.heldExecutions.set(BUILD, aborted);
+    world.region('us-west-2').failures.set('images.findOfAnyBuild', awsError('AuthFailure'));
+    await expect(reapAll(fake)).rejects.toMatchObject({
+      name: 'LeftoversRemain',
+      message: expect.stringContaining('- region us-west-2: AuthFailure'),
+    });
+    expect(world.region('eu-west-1').heldImages.size).toBe(0);
+  });
+
+  describe('in the midst of a publication', () => {
+    const LATEST = '/company/demo/latest';
+
+    /** `latest` named an old image in all regions, and names the new one in some by now. */
+    function halfPublished() {
+      const { fake, home, copies } = distributed();
+      const places = [{ region: 'eu-central-1', ...home }, ...copies];
+      const old = new Map(
+        places.map(({ region }) => [
+          region,
+          world.holdImage(region, { ...imageSpec('', { team: 'images' }), name: 'old' }).imageId,
+        ]),
+      );
+      const journal: Journal = {
+        version: 1,
+        build: BUILD,
+        execution: execution.startTime,
+        at: execution.startTime,
+        share: ['111122223333'],
+        deprecateAt: null,
+        parameters: [LATEST],
+        regions: places.map(({ region, imageId }) => ({
+          region,
+          imageId,
+          before: {
+            permissions: [],
+            deprecatedAt: null,
+            parameters: { [LATEST]: { value: old.get(region) ?? '', version: 1 } },
+          },
+        })),
+      };
+      world.objects.set(`publications/open/${BUILD}.json`, JSON.stringify(journal));
+      for (const { region, imageId } of places) {
+        world.region(region).permissions.set(imageId, new Set(['111122223333']));
+        const value = region === 'us-west-2' ? (old.get(region) ?? '') : imageId;
+        world
+          .region(region)
+          .published.set(LATEST, { value, version: 2, type: 'String', dataType: 'aws:ec2:image' });
+      }
+      const latest = () => places.map(({ region }) => world.region(region).published.get(LATEST)?.value);
+      return { fake, places, latest, old: places.map(({ region }) => old.get(region)) };
+    }
+
+    test('readers are given back what they saw, and then everything goes', async () => {
+      const { fake, latest, old } = halfPublished();
+      fake.heldExecutions.set(BUILD, { ...aborted, endedAt: fake.time } as BuildExecution);
+      expect(await reapAll(fake, { build: BUILD })).toMatchObject({ rolledBack: 1, reaped: { image: 3 } });
+      expect(latest()).toEqual(old);
+      // Its last step may still be going on: the journal is there for the next run.
+      expect(world.objects.size).toBe(1);
+      fake.time += 15 * MINUTE;
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 1 });
+      expect(world.objects.size).toBe(0);
+    });
+
+    test('a region that cannot be put back keeps the image that its readers find', async () => {
+      const { fake, places, latest, old } = halfPublished();
+      fake.heldExecutions.set(BUILD, aborted);
+      world.fault = (call) => (call === 'eu-west-1 put latest' ? awsError('InternalServerError') : undefined);
+      await expect(reapAll(fake)).rejects.toMatchObject({
+        name: 'LeftoversRemain',
+        message: expect.stringContaining(
+          `publication of ${BUILD} in eu-west-1: ${LATEST}: InternalServerError`,
+        ),
+      });
+      const copy = places.find(({ region }) => region === 'eu-west-1');
+      expect(latest()).toEqual(old.map((id, index) => (index === 1 ? copy?.imageId : id)));
+      expect(world.region('eu-west-1').heldImages.has(copy?.imageId ?? '')).toBe(true);
+      expect(world.region('eu-west-1').heldSnapshots.has(copy?.snapshotId ?? '')).toBe(true);
+      expect(world.region('us-west-2').heldImages.size).toBe(1);
+      world.fault = () => undefined;
+      fake.time += 15 * MINUTE;
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 1, uncertain: 0 });
+      expect(latest()).toEqual(old);
+    });
+
+    test('a dry run tells, and changes nothing', async () => {
+      const { fake, latest } = halfPublished();
+      const before = latest();
+      fake.heldExecutions.set(BUILD, aborted);
+      expect(await reapAll(fake, {}, { DRY_RUN: true })).toMatchObject({ rolledBack: 1 });
+      expect(latest()).toEqual(before);
+      expect(lines.some(({ message }) => message === 'would roll back')).toBe(true);
+    });
+
+    test('a build that runs, or has succeeded, is let be; the journal of what succeeded goes', async () => {
+      const { fake, latest, places } = halfPublished();
+      const before = latest();
+      fake.heldExecutions.set(BUILD, { status: 'running' });
+      await reapAll(fake);
+      expect(world.objects.size).toBe(1);
+      const [home, ...copies] = places;
+      fake.heldExecutions.set(BUILD, {
+        ...aborted,
+        outcome: 'SUCCEEDED',
+        output: JSON.stringify({ ...home, regions: copies }),
+      } as BuildExecution);
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 0, reaped: { image: 0, snapshot: 0 } });
+      expect(latest()).toEqual(before);
+      expect(world.objects.size).toBe(0);
+    });
+
+    test('a journal that cannot be read keeps all that its build made', async () => {
+      const { fake, places } = halfPublished();
+      fake.heldExecutions.set(BUILD, aborted);
+      world.objects.set(`publications/open/${BUILD}.json`, '{"version":2}');
+      await expect(reapAll(fake)).rejects.toMatchObject({
+        name: 'LeftoversRemain',
+        message: expect.stringContaining(`publication of ${BUILD}: InvalidState`),
+      });
+      for (const { region, imageId } of places) {
+        expect(world.region(region).heldImages.has(imageId)).toBe(true);
+      }
+    });
+
+    test('a build that nobody knows any more is told by the schedule', async () => {
+      const { fake } = halfPublished();
+      expect(await reapAll(fake, { build: BUILD })).toMatchObject({ rolledBack: 0, uncertain: 0 });
+      await expect(reapAll(fake)).rejects.toMatchObject({
+        message: expect.stringContaining('nobody knows how its execution ended'),
+      });
+    });
   });
 });

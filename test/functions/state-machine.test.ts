@@ -6,11 +6,15 @@ import { stepHandler } from '../../functions/edge/step.ts';
 import { attach, attachStep } from '../../functions/steps/attach.ts';
 import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
 import { createImage, createImageStep } from '../../functions/steps/create-image.ts';
+import { distribute, distributeStep } from '../../functions/steps/distribute.ts';
 import { launch, launchStep } from '../../functions/steps/launch.ts';
 import { launchBootTest, launchBootTestStep } from '../../functions/steps/launch-boot-test.ts';
 import { launchWindows, launchWindowsStep } from '../../functions/steps/launch-windows.ts';
 import { plan, planStep } from '../../functions/steps/plan.ts';
+import { preflight, preflightStep } from '../../functions/steps/preflight.ts';
+import { publish, publishStep } from '../../functions/steps/publish.ts';
 import { register, registerStep } from '../../functions/steps/register.ts';
+import { rollBack, rollBackStep } from '../../functions/steps/roll-back.ts';
 import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
 import { swapRoot, swapRootStep } from '../../functions/steps/swap-root.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
@@ -22,6 +26,7 @@ import { stage } from '../local/states/stage.ts';
 import { VirtualClock } from '../local/states/virtual-clock.ts';
 import { account, BUILD, WORKER_IMAGE } from './builds.ts';
 import { awsError, type FakeAccount, windowsProperties } from './fake-account.ts';
+import { FakeWorld } from './fake-world.ts';
 
 /** The real steps, run by the real state machine on an account in memory, in virtual time. */
 
@@ -52,7 +57,10 @@ const LOGIN = '\nlogin: ';
 
 type Handler = (event: unknown, context: object) => Promise<unknown>;
 
+let everywhere: FakeWorld;
 let fake: FakeAccount;
+/** What was put to the event bus. */
+let announced: { source: unknown; detailType: unknown; detail: Record<string, unknown> }[];
 let clock: VirtualClock;
 /** What a function throws, by "function" or "function:option": an error for ever, or a list, one a call. */
 let faults: Map<string, Error | Error[]>;
@@ -64,7 +72,9 @@ let boot: string[];
 let calls: { name: string; retryCount: number }[];
 
 beforeEach(() => {
-  fake = account();
+  everywhere = new FakeWorld(['us-east-1', 'eu-west-1', 'us-west-2']);
+  fake = account(everywhere.region('us-east-1'));
+  announced = [];
   clock = new VirtualClock();
   faults = new Map();
   outages = new Map();
@@ -90,6 +100,12 @@ function functions(): Record<string, Handler> {
     artifacts,
     sources,
     clock,
+  };
+  const regional = {
+    regions: everywhere.ports,
+    records: everywhere.records,
+    clock,
+    pause: (milliseconds: number) => clock.sleep(milliseconds),
   };
   const planSettings = {
     ARTIFACTS_BUCKET: 'bucket',
@@ -129,6 +145,10 @@ function functions(): Record<string, Handler> {
     waitForBoot: waitForBoot(world),
     waitForWorker: waitForWorker(world),
     cleanUp: cleanUp(world),
+    preflight: preflight(regional),
+    distribute: distribute(regional),
+    publish: publish(regional),
+    rollBack: rollBack({ ...regional, settings: { RESUMABLE_HOURS: 24 } }),
   };
   // As the .lambda.ts files compose them.
   return {
@@ -151,6 +171,16 @@ function functions(): Record<string, Handler> {
     ) as Handler,
     'wait-for-boot': stepHandler(waitForBootStep, ({ input }) => steps.waitForBoot(input)) as Handler,
     'wait-for-worker': stepHandler(waitForWorkerStep, ({ input }) => steps.waitForWorker(input)) as Handler,
+    preflight: stepHandler(preflightStep, ({ input, execution }) =>
+      steps.preflight(input, execution),
+    ) as Handler,
+    distribute: stepHandler(distributeStep, ({ input, execution }) =>
+      steps.distribute(input, execution),
+    ) as Handler,
+    publish: stepHandler(publishStep, ({ input, execution }) => steps.publish(input, execution)) as Handler,
+    'roll-back': stepHandler(rollBackStep, ({ input, execution }) =>
+      steps.rollBack(input, execution),
+    ) as Handler,
     'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
       steps.cleanUp(input, options.outcome, execution),
     ) as Handler,
@@ -158,8 +188,8 @@ function functions(): Record<string, Handler> {
 }
 
 /** Between two calls the account moves on: things arrive, and a worker with its disk prints, then reports. */
-function live(): void {
-  fake.settle();
+function live(build: string): void {
+  everywhere.settle();
   for (const instance of fake.heldInstances.values()) {
     const windows = fake.windowsImages.has(instance.spec.imageId);
     if (instance.state === 'running' && instance.spec.userData === undefined && !windows) {
@@ -174,16 +204,24 @@ function live(): void {
     instance.console +=
       lines < 4
         ? `foundry: phase=fetch state=progress bytes=${lines} total=9\n`
-        : `foundry-report: ${JSON.stringify({ build: BUILD, ...report })}\n`;
+        : `foundry-report: ${JSON.stringify({ build, ...report })}\n`;
   }
 }
 
-async function run(input: object = { recipe: demo }) {
+async function run(input: object = { recipe: demo }, build = BUILD) {
   const handlers = functions();
   const theater = stage(
     {},
     {
       clock,
+      putEvents: (entries) => {
+        const thrown = faults.get('announce');
+        if (thrown instanceof Error) throw thrown;
+        for (const { Source: source, DetailType: detailType, Detail = '{}' } of entries) {
+          announced.push({ source, detailType, detail: JSON.parse(Detail) as Record<string, unknown> });
+        }
+        return { FailedEntryCount: 0, Entries: entries.map(() => ({ EventId: 'id' })) };
+      },
       invoke: async (arn, payload) => {
         const name = arn.split(':').at(-1) ?? '';
         const { options, retryCount } = payload as {
@@ -192,7 +230,7 @@ async function run(input: object = { recipe: demo }) {
         };
         const key = `${name}:${options?.for ?? options?.outcome ?? ''}`;
         calls.push({ name: key.replace(/:$/, ''), retryCount });
-        live();
+        live(build);
         const outage = outages.get(name)?.shift();
         if (outage) return { functionError: 'Unhandled', payload: outage };
         try {
@@ -217,7 +255,7 @@ async function run(input: object = { recipe: demo }) {
     },
   );
   const machine = await theater.create(definition);
-  const finished = await theater.finished(await theater.start(machine, input, BUILD));
+  const finished = await theater.finished(await theater.start(machine, input, build));
   const states = finished.events.flatMap((event) => {
     const details = event.stateEnteredEventDetails as { name: string } | undefined;
     return details ? [details.name] : [];
@@ -242,7 +280,9 @@ describe('the file', () => {
   });
 
   test('names every Task after its function', () => {
-    const tasks = Object.entries(definition.States).filter(([, { Type }]) => Type === 'Task');
+    const tasks = Object.entries(definition.States).filter(
+      ([name, { Type }]) => Type === 'Task' && name !== 'Announce',
+    );
     expect(tasks.length).toBeGreaterThan(9);
     for (const [name, state] of tasks) {
       const called = /function:([a-z-]+)"/.exec(JSON.stringify(state))?.[1] ?? '';
@@ -267,6 +307,9 @@ describe('a build', () => {
       recipeDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
       release: '15.1-RELEASE',
       adopted: false,
+      regions: [],
+      parameters: [],
+      announced: false,
       report: { build: BUILD, ...success },
     });
     expect(left()).toEqual(delivered);
@@ -304,11 +347,10 @@ describe('a build', () => {
 
   test('of an image that is there adopts it, and launches nothing', async () => {
     const { output } = await run();
-    const { report: _, ...first } = output as { report: object };
     const launches = fake.heldInstances.size;
     const second = await run();
     expect(second.status).toBe('SUCCEEDED');
-    expect(second.output).toEqual({ ...first, adopted: true });
+    expect(second.output).toEqual({ ...(output as object), adopted: true, report: null });
     expect(fake.heldInstances.size).toBe(launches);
   });
 
@@ -402,6 +444,183 @@ const tasks = [
   'launch-boot-test',
   'wait-for-boot',
 ];
+
+describe('a build whose recipe distributes', () => {
+  const recipe = {
+    ...demo,
+    distribution: {
+      regions: ['eu-west-1', 'us-west-2'],
+      share: { accounts: ['111122223333'] },
+      parameters: '/company/{name}/{architecture}',
+      deprecateAfter: 30,
+    },
+  };
+  const REGIONS = ['us-east-1', 'eu-west-1', 'us-west-2'];
+  const LATEST = '/company/demo/amd64/latest';
+  const latest = () => REGIONS.map((region) => everywhere.region(region).published.get(LATEST)?.value);
+  const images = () => REGIONS.map((region) => [...everywhere.region(region).heldImages.keys()]);
+  const order = (states: readonly string[]) =>
+    states.filter((name, index) => states.indexOf(name) === index && !/\?$|^Pause/.test(name));
+
+  test('is published in all regions, and announced', async () => {
+    const { status, cause, output, states } = await run({ recipe });
+    expect({ status, cause }).toEqual({ status: 'SUCCEEDED', cause: undefined });
+    expect(order(states)).toEqual([
+      'Begin',
+      'Plan',
+      'Preflight',
+      'Launch',
+      'WaitForWorkerRunning',
+      'Attach',
+      'WaitForWorker',
+      'Snapshot',
+      'WaitForSnapshot',
+      'Register',
+      'WaitForImage',
+      'LaunchBootTest',
+      'WaitForBoot',
+      'CleanUp',
+      'Distribute',
+      'Publish',
+      'Announce',
+      'Done',
+    ]);
+    const regions = Object.fromEntries(REGIONS.map((region, index) => [region, images()[index]?.[0]]));
+    expect(latest()).toEqual(Object.values(regions));
+    const parameters = [expect.stringMatching(/^\/company\/demo\/amd64\/[0-9a-f]{12}$/), LATEST];
+    expect(output).toMatchObject({
+      imageId: regions['us-east-1'],
+      adopted: false,
+      regions: REGIONS.map((region) => ({ region, imageId: regions[region] })),
+      parameters,
+      announced: true,
+    });
+    expect(announced).toEqual([
+      {
+        source: 'ami-foundry',
+        detailType: 'Image Published',
+        detail: {
+          name: expect.stringMatching(/^demo 15\.1-RELEASE-amd64 small UFS /),
+          recipe: 'demo',
+          release: '15.1-RELEASE',
+          architecture: 'amd64',
+          filesystem: 'ufs',
+          flavour: 'small',
+          digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+          build: BUILD,
+          publishedAt: expect.stringMatching(/Z$/),
+          regions,
+          parameters,
+        },
+      },
+    ]);
+  });
+
+  test('of an image that is there launches nothing, and copies only where it is not yet', async () => {
+    await run({ recipe: { ...recipe, distribution: { ...recipe.distribution, regions: ['eu-west-1'] } } });
+    const launches = fake.heldInstances.size;
+    const { status, output, states } = await run({ recipe });
+    expect(status).toBe('SUCCEEDED');
+    expect(order(states)).toEqual([
+      'Begin',
+      'Plan',
+      'Preflight',
+      'Distribute',
+      'Publish',
+      'Announce',
+      'Done',
+    ]);
+    expect(output).toMatchObject({ adopted: true, report: null });
+    expect(fake.heldInstances.size).toBe(launches);
+    expect(REGIONS.map((region) => everywhere.region(region).copied)).toEqual([0, 1, 1]);
+  });
+
+  test('to no other region is published at home', async () => {
+    const home = { ...recipe, distribution: { parameters: '/company/demo' } };
+    const { output } = await run({ recipe: home });
+    expect(output).toMatchObject({ regions: [{ region: 'us-east-1' }], announced: true });
+    expect(announced[0]?.detail.regions).toEqual({ 'us-east-1': images()[0]?.[0] });
+  });
+
+  test('is not begun when a region would refuse it', async () => {
+    everywhere.region('us-west-2').blocksPublic = true;
+    const { status, error, cause } = await run({
+      recipe: { ...recipe, distribution: { ...recipe.distribution, share: { public: true } } },
+    });
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'PreflightFailed' });
+    expect(cause).toContain('us-west-2: block public access for AMIs is on');
+    expect(fake.heldInstances.size).toBe(0);
+  });
+
+  test('is a plan after its preflight when that is all that is wanted', async () => {
+    const { states } = await run({ recipe, dryRun: true });
+    expect(order(states)).toEqual(['Begin', 'Plan', 'Preflight', 'PlanOnly']);
+  });
+
+  test('is published also when nobody can be told', async () => {
+    faults.set('announce', awsError('InternalException', 'the bus is down'));
+    const { status, output } = await run({ recipe });
+    expect(status).toBe('SUCCEEDED');
+    expect(output).toMatchObject({ announced: false });
+    expect(latest()).not.toContain(undefined);
+  });
+
+  test.each(['distribute', 'publish'])('and fails in %s is rolled back with that error', async (task) => {
+    faults.set(task, awsError('UnauthorizedOperation', 'no'));
+    const { status, error, cause, states } = await run({ recipe });
+    expect({ status, error, cause }).toEqual({
+      status: 'FAILED',
+      error: 'UnauthorizedOperation',
+      cause: 'no',
+    });
+    expect(states.slice(-3)).toEqual(['RollBack', 'CleanUpAfterFailure', 'BuildFailed']);
+    expect(latest()).toEqual([undefined, undefined, undefined]);
+    // Verified copies wait for the next attempt.
+    expect(images().map((ids) => ids.length)).toEqual(task === 'publish' ? [0, 1, 1] : [0, 0, 0]);
+  });
+
+  test('and fails at a change is rolled back; the next attempt takes the copies that are there', async () => {
+    everywhere.fault = (call) =>
+      call === 'us-west-2 put latest' ? awsError('AccessDeniedException') : undefined;
+    expect(await run({ recipe })).toMatchObject({ status: 'FAILED', error: 'AccessDeniedException' });
+    expect(latest()).toEqual([undefined, undefined, undefined]);
+    expect(everywhere.objects.size).toBe(0);
+    const copies = images().slice(1);
+    expect(copies.map((ids) => ids.length)).toEqual([1, 1]);
+    everywhere.fault = () => undefined;
+    const { status, output } = await run({ recipe }, `${BUILD}-2`);
+    expect(status).toBe('SUCCEEDED');
+    expect(images().slice(1)).toEqual(copies);
+    expect(output).toMatchObject({ adopted: false });
+    expect(latest()).toEqual(images().flat());
+  });
+
+  test('and cannot be rolled back says both, and is left to the reaper', async () => {
+    // It took effect before it failed.
+    everywhere.fault = (call) => {
+      if (call === 'us-west-2 put latest') {
+        everywhere.region('us-west-2').published.set(LATEST, {
+          value: images()[2]?.[0] ?? '',
+          version: 1,
+          type: 'String',
+          dataType: 'aws:ec2:image',
+        });
+      }
+      return /us-west-2 (put latest|delete)/.test(call)
+        ? awsError('AccessDeniedException', 'not you')
+        : undefined;
+    };
+    const { status, error, cause, states } = await run({ recipe });
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'AccessDeniedException' });
+    expect(cause).toMatch(
+      /^parameter of ami-\w+ in us-west-2: not you\n\nIt could not be rolled back: RollBackIncomplete: /,
+    );
+    expect(states.slice(-2)).toEqual(['RollBack', 'BuildFailed']);
+    // The image that readers find there is there.
+    expect(images()[2]).toEqual([latest()[2]]);
+    expect(everywhere.objects.size).toBe(1);
+  });
+});
 
 describe('a build that fails', () => {
   test.each(tasks)(
@@ -523,7 +742,11 @@ describe('outages that the SDK or Lambda names', () => {
   ];
 
   test('are borne alike by every Task', () => {
-    const lists = Object.values(definition.States as Record<string, { Retry?: { ErrorEquals: string[] }[] }>)
+    const { Announce: _, ...states } = definition.States as Record<
+      string,
+      { Retry?: { ErrorEquals: string[] }[] }
+    >;
+    const lists = Object.values(states)
       .flatMap(({ Retry = [] }) => Retry.slice(-1))
       .map(({ ErrorEquals }) => ErrorEquals);
     expect(lists.length).toBeGreaterThan(9);

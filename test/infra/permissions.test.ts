@@ -6,7 +6,9 @@ import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 
 /** Actions that take no resource: Service Authorization Reference, the tables of EC2, CloudWatch Logs and X-Ray. */
 const withoutResource = [
-  /^ec2:Describe(Images|Instances|Snapshots|Subnets|Volumes)$/,
+  /^ec2:Describe(Images|Instances|Regions|Snapshots|Subnets|Volumes)$/,
+  /^ec2:Get(EbsEncryptionByDefault|ImageBlockPublicAccessState)$/,
+  /^servicequotas:GetServiceQuota$/,
   // Step Functions Developer Guide, "Using CloudWatch Logs to log execution history".
   /^logs:(Create|Get|Update|Delete|List)LogDeliver(y|ies)$/,
   /^logs:(PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)$/,

@@ -182,6 +182,8 @@ describe('settings', () => {
       workerImageParameter: '/aws/service/freebsd/{architecture}/small/ufs/15.1/RELEASE',
       windowsImageParameter: '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
       parameterPrefix: '/ami-foundry/',
+      resumableHours: 24,
+      publishedTopic: false,
       reaperDryRun: false,
     }));
   it('are refused all at once', () =>

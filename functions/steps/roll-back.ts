@@ -1,0 +1,110 @@
+import * as z from 'zod/mini';
+import { inRegions } from '../../core/at-once.ts';
+import { type BuildState, buildState, type Execution } from '../../core/build-state.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FactoryError } from '../../core/errors.ts';
+import type { PublicationPorts } from '../../core/flips.ts';
+import { journals } from '../../core/journals.ts';
+import { tagKey } from '../../core/names.ts';
+import type { Image, Images, Records, Regional, Snapshots } from '../../core/ports.ts';
+import { putBack } from '../../core/put-back.ts';
+
+export const rollBackStep = {
+  name: 'roll-back',
+  input: z.extend(
+    z.pick(buildState, { plan: true }),
+    z.partial(z.pick(buildState, { distribution: true })).shape,
+  ),
+  output: z.pick(buildState, { rolledBack: true }),
+  options: z.object({}),
+};
+
+interface RegionPorts extends PublicationPorts {
+  readonly images: Images;
+  readonly snapshots: Snapshots;
+}
+
+interface RollBackDependencies {
+  readonly regions: Regional<RegionPorts>;
+  readonly records: Records;
+  readonly clock: Clock;
+  readonly pause: (milliseconds: number) => Promise<unknown>;
+  readonly settings: { readonly RESUMABLE_HOURS: number };
+}
+
+/**
+ * After a failure of Distribute or Publish: gives readers back what they saw before, in all regions; then sees to the copies. Those that
+ * were verified wait for the next attempt, all others of this build go. Safe to run again, and forgiving of absence.
+ */
+export const rollBack =
+  ({ regions, records, clock, pause, settings }: RollBackDependencies) =>
+  async (
+    { plan, distribution }: z.output<typeof rollBackStep.input>,
+    { startTime }: Execution,
+  ): Promise<Pick<BuildState, 'rolledBack'>> => {
+    const { build } = plan;
+    const kept = journals(records);
+    const journal = await kept.read(build);
+    if (journal?.execution === startTime) {
+      const stuck = await putBack({ regions, pause }, journal);
+      if (stuck.length > 0) {
+        throw new FactoryError('RollBackIncomplete', {
+          message: `readers of these regions do not see again what they saw before:\n${stuck.map(({ region, why }) => `- ${region}: ${why}`).join('\n')}`,
+          remedy:
+            'the reaper tries again every quarter of an hour, from the journal in the artifacts bucket; what AWS refuses for good must be put back by hand.',
+        });
+      }
+      await kept.close(build);
+    }
+
+    const places = plan.distribution?.regions ?? [];
+    const results = await inRegions(places, async ({ region }) => {
+      const { images, snapshots } = regions(region);
+      const copy = distribution?.copies.find((one) => one.region === region);
+      const verified = copy?.saw === 'agreed';
+      const spared = new Set<string>();
+      const result: BuildState['rolledBack'] = { kept: [], removed: [] };
+      for (const image of await ofBuild(images, build, copy?.imageId ?? undefined)) {
+        const wanted = verified && image.imageId === copy.imageId && settings.RESUMABLE_HOURS > 0;
+        if (wanted || reserved(image, clock.now())) {
+          if (wanted) await keep(images, image, clock.now() + settings.RESUMABLE_HOURS * 3_600_000);
+          if (image.rootSnapshotId !== undefined) spared.add(image.rootSnapshotId);
+          result.kept.push(image.imageId);
+          continue;
+        }
+        await images.deregister(image.imageId);
+        result.removed.push(image.imageId);
+      }
+      for (const { snapshotId } of await snapshots.findByBuild(build)) {
+        if (spared.has(snapshotId)) continue;
+        await snapshots.delete(snapshotId);
+        result.removed.push(snapshotId);
+      }
+      return result;
+    });
+    return {
+      rolledBack: {
+        kept: results.flatMap((one) => one.kept),
+        removed: results.flatMap((one) => one.removed),
+      },
+    };
+  };
+
+/** Another build relies on it. */
+const reserved = ({ tags }: Image, now: number): boolean =>
+  Date.parse(tags[tagKey.resumableUntil] ?? '') > now;
+
+async function keep(images: Images, image: Image, until: number): Promise<void> {
+  // Not a shorter time than somebody asked for already.
+  if (Date.parse(image.tags[tagKey.resumableUntil] ?? '') >= until) return;
+  await images.tag(image.imageId, tagKey.resumableUntil, new Date(until).toISOString());
+}
+
+/** Found by tag; and by its id, because a search may not see yet what was made a moment ago. */
+async function ofBuild(images: Images, build: string, known: string | undefined): Promise<Image[]> {
+  const found = await images.findByBuild(build);
+  if (known === undefined || found.some(({ imageId }) => imageId === known)) return found;
+  const one = await images.describe(known);
+  // What was taken over from another build is that one's.
+  return one?.tags[tagKey.build] === build ? [...found, one] : found;
+}

@@ -1,0 +1,340 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { BuildState, Execution } from '../../core/build-state.ts';
+import { tagKey } from '../../core/names.ts';
+import { publish } from '../../functions/steps/publish.ts';
+import { rollBack } from '../../functions/steps/roll-back.ts';
+import { rejected } from '../core/caught.ts';
+import { BUILD, execution, imageSpec, plan } from './builds.ts';
+import { awsError } from './fake-account.ts';
+import { FakeWorld } from './fake-world.ts';
+
+const HOME = 'eu-central-1';
+const OTHERS = ['eu-west-1', 'us-west-2', 'ap-southeast-2'];
+const REGIONS = [HOME, ...OTHERS];
+const PATH = '/company/demo';
+const LATEST = `${PATH}/latest`;
+const VERSIONED = `${PATH}/222222222222`;
+const NOW = Date.UTC(2026, 10, 26, 12, 0, 30);
+
+type Distribution = NonNullable<BuildState['plan']['distribution']>;
+
+const wanted: Distribution = {
+  regions: OTHERS.map((region) => ({ region, kmsKeyId: null })),
+  share: { accounts: ['111122223333'], organizations: [], organizationalUnits: [], public: false },
+  parameters: PATH,
+  deprecateAfter: 30,
+};
+
+/** A world in which an old release may be published, and the new image and its copies are there. */
+function stage(
+  distribution = wanted,
+  before: { released: boolean; shared: boolean } = { released: true, shared: false },
+) {
+  const world = new FakeWorld(REGIONS);
+  for (const region of REGIONS) {
+    const old = world.holdImage(region, {
+      ...imageSpec('', { ...plan.image.tags, [tagKey.build]: 'old' }),
+      name: 'demo, the old release',
+    });
+    world.region(region).permissions.set(old.imageId, new Set(['111122223333']));
+    if (before.released) {
+      world.region(region).published.set(LATEST, {
+        value: old.imageId,
+        version: 7,
+        type: 'String',
+        dataType: 'aws:ec2:image',
+      });
+    }
+  }
+  const places = REGIONS.map((region) => ({
+    region,
+    ...world.holdImage(
+      region,
+      imageSpec('', { ...plan.image.tags, [tagKey.role]: region === HOME ? 'image' : 'copy' }),
+    ),
+  }));
+  const [home, ...copies] = places;
+  if (home === undefined) throw new Error('no home');
+  for (const { region, imageId } of before.shared ? places : []) {
+    // By hand, before the factory shares it.
+    world.region(region).permissions.set(imageId, new Set(['111122223333', '999988887777']));
+  }
+  const state = {
+    plan: { ...plan, distribution },
+    image: { imageId: home.imageId, registeredAt: 0 },
+    snapshot: { snapshotId: home.snapshotId, startedAt: 0 },
+    distribution: {
+      ready: true,
+      since: 0,
+      pauseSeconds: 5,
+      copies: copies.map((one) => ({ ...one, saw: 'agreed' as const, looks: 3, told: '' })),
+    },
+  };
+  let time = NOW;
+  const clock = { now: () => time };
+  const pause = async (milliseconds: number) => {
+    time += milliseconds;
+  };
+  const parts = { regions: world.ports, records: world.records, clock, pause };
+  return {
+    world,
+    places,
+    state,
+    publish: (who: Execution = execution) => publish(parts)(state, who),
+    rollBack: (hours = 24) => rollBack({ ...parts, settings: { RESUMABLE_HOURS: hours } })(state, execution),
+    readers: () => readers(world),
+    imageIn: (region: string) => {
+      const id = places.find((one) => one.region === region)?.imageId ?? '';
+      return { id, held: world.region(region).heldImages.get(id) };
+    },
+  };
+}
+
+/** What readers find: who resolves a parameter, and who may launch what there is. */
+const readers = (world: FakeWorld) =>
+  Object.fromEntries(
+    [...world.regions].map(([region, place]) => [
+      region,
+      {
+        parameters: Object.fromEntries([...place.published].map(([name, { value }]) => [name, value])),
+        launchable: Object.fromEntries(
+          [...place.heldImages.values()].map(({ imageId, deprecatedAt }) => [
+            imageId,
+            { to: [...(place.permissions.get(imageId) ?? [])].sort(), deprecatedAt },
+          ]),
+        ),
+      },
+    ]),
+  );
+
+/** What a reader of `latest` finds in each region, if that can be launched: old, new, or nothing. */
+const resolved = (of: ReturnType<typeof stage>) =>
+  REGIONS.map((region) => {
+    const place = of.world.region(region);
+    const value = place.published.get(LATEST)?.value;
+    if (value === undefined) return 'none';
+    if (!place.permissions.get(value)?.has('111122223333')) return 'broken';
+    return value === of.imageIn(region).id ? 'new' : 'old';
+  });
+
+describe('publish', () => {
+  test('flips permissions, deprecation and parameters in all regions, `latest` last', async () => {
+    const at = stage();
+    const { publication } = await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+    for (const { region, imageId } of at.places) {
+      expect([...(at.world.region(region).permissions.get(imageId) ?? [])]).toEqual(['111122223333']);
+      expect(at.imageIn(region).held?.deprecatedAt).toBe('2026-12-26T12:00:00.000Z');
+      expect(at.world.region(region).published.get(VERSIONED)?.value).toBe(imageId);
+    }
+    expect(publication).toEqual({
+      at: '2026-11-26T12:00:30.000Z',
+      regions: at.places,
+      parameters: [VERSIONED, LATEST],
+    });
+    const kinds = at.world.calls.map((call) => call.replace(/^\S+ /, ''));
+    expect(kinds).toEqual([
+      `publications/open/${BUILD}.json`,
+      ...['allow', 'deprecate', 'put 222222222222', 'put latest'].flatMap((kind) => REGIONS.map(() => kind)),
+    ]);
+  });
+
+  test('does nothing that is done already', async () => {
+    const at = stage();
+    const first = await at.publish();
+    const calls = at.world.calls.length;
+    expect(await at.publish()).toEqual(first);
+    expect(at.world.calls.slice(calls).filter((call) => !call.endsWith('deprecate'))).toEqual([]);
+  });
+
+  test('a second try goes on with the journal of the first', async () => {
+    const at = stage();
+    at.world.fault = (call) =>
+      call === 'us-west-2 put latest' ? awsError('InternalServerError') : undefined;
+    await expect(at.publish()).rejects.toThrow('InternalServerError');
+    const journal = at.world.objects.get(`publications/open/${BUILD}.json`);
+    at.world.fault = () => undefined;
+    await at.publish();
+    expect(at.world.objects.get(`publications/open/${BUILD}.json`)).toBe(journal);
+    expect(JSON.parse(journal ?? '').regions[0].before.parameters[LATEST]).toMatchObject({ version: 7 });
+  });
+
+  test('but not with that of an earlier execution of the name', async () => {
+    const at = stage();
+    await at.publish();
+    const later = { ...execution, startTime: '2027-03-01T00:00:00.000Z' };
+    await at.publish(later);
+    expect(JSON.parse(at.world.objects.get(`publications/open/${BUILD}.json`) ?? '').execution).toBe(
+      later.startTime,
+    );
+  });
+
+  test('names block public access, with the region', async () => {
+    const at = stage({ ...wanted, share: { ...wanted.share, public: true } });
+    at.world.region('us-west-2').blocksPublic = true;
+    const error = await rejected(at.publish());
+    expect(error.name).toBe('PublicAccessBlocked');
+    expect(error.message).toContain('us-west-2');
+  });
+
+  test('waits for Parameter Store, which looks at the image after it has answered', async () => {
+    const at = stage();
+    at.world.region('us-west-2').parameterLag = 3;
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('a parameter that is not taken is ParameterRefused', async () => {
+    const at = stage();
+    at.world.region('us-west-2').parameterLag = 1_000;
+    const error = await rejected(at.publish());
+    expect(error.name).toBe('ParameterRefused');
+    expect(error.message).toContain('us-west-2');
+  });
+
+  test('a public image is deprecated two years after it was made at the latest', async () => {
+    const at = stage({ ...wanted, share: { ...wanted.share, public: true }, deprecateAfter: 730 });
+    const made = NOW - 100 * 24 * 3_600_000;
+    for (const { region } of at.places) Object.assign(at.imageIn(region).held ?? {}, { startedAt: made });
+    await at.publish();
+    expect(Date.parse(at.imageIn(HOME).held?.deprecatedAt ?? '')).toBeLessThanOrEqual(
+      made + 730 * 24 * 3_600_000,
+    );
+  });
+});
+
+describe('roll back', () => {
+  const flips = 4 * REGIONS.length;
+
+  test('after a break at any change, before or after it took effect, readers see what they saw', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: flips + 1 }),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.constantFrom(0, 24),
+        async (broken, lost, released, shared, hours) => {
+          const at = stage(wanted, { released, shared });
+          const before = at.readers();
+          // Before the change takes effect; or with the next call, as if its answer had been lost and the function died.
+          at.world.fault = (_call, index) =>
+            index === broken + (lost ? 1 : 0) ? awsError('InternalError') : undefined;
+          const failed = await at.publish().then(
+            () => false,
+            () => true,
+          );
+          at.world.fault = () => undefined;
+          // Shared by hand already: there is less to change, and the break may be beyond the end.
+          if (!failed) expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+          await at.rollBack(hours);
+          expect(resolved(at).every((one) => one === (released ? 'old' : 'none'))).toBe(true);
+          const after = at.readers();
+          for (const region of REGIONS) {
+            expect(after[region]?.parameters).toEqual(before[region]?.parameters);
+            // What is left of images is as it was; copies of the failed build may have gone.
+            const left = Object.keys(after[region]?.launchable ?? {});
+            for (const id of left)
+              expect(after[region]?.launchable[id]).toEqual(before[region]?.launchable[id]);
+            expect(left).toHaveLength(hours > 0 || region === HOME ? 2 : 1);
+          }
+          expect(at.world.objects.size).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('while it goes on, nobody finds in `latest` what cannot be launched', async () => {
+    for (let broken = 1; broken <= flips + 1; broken++) {
+      const at = stage();
+      const watch = () => expect(resolved(at)).not.toContain('broken');
+      at.world.fault = (_call, index) => {
+        watch();
+        return index === broken ? awsError('InternalError') : undefined;
+      };
+      await at.publish().catch(() => undefined);
+      at.world.fault = () => {
+        watch();
+        return undefined;
+      };
+      await at.rollBack();
+      expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
+    }
+  });
+
+  test('that is broken itself is said, goes on in all other regions, and ends at the next try', async () => {
+    const at = stage();
+    await at.publish();
+    at.world.fault = (call) =>
+      call === 'us-west-2 put latest' ? awsError('InternalServerError') : undefined;
+    const error = await rejected(at.rollBack());
+    expect(error.name).toBe('RollBackIncomplete');
+    expect(error.message).toContain(`- us-west-2: ${LATEST}: InternalServerError`);
+    // What `latest` names there can still be launched.
+    expect(resolved(at)).toEqual(['old', 'old', 'new', 'old']);
+    at.world.fault = () => undefined;
+    await at.rollBack();
+    expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
+    expect(at.world.objects.size).toBe(0);
+  });
+
+  test('leaves what somebody else has changed since', async () => {
+    const at = stage();
+    await at.publish();
+    const newer = at.world.holdImage(HOME, { ...imageSpec(''), name: 'a newer release' });
+    await at.world.region(HOME).imageParameters.put(LATEST, newer.imageId);
+    at.world.region(HOME).permissions.get(at.imageIn(HOME).id)?.add('555566667777');
+    const held = at.imageIn('us-west-2').held;
+    if (held) held.deprecatedAt = '2030-01-01T00:00:00.000Z';
+    await at.rollBack();
+    expect(at.world.region(HOME).published.get(LATEST)?.value).toBe(newer.imageId);
+    expect([...(at.world.region(HOME).permissions.get(at.imageIn(HOME).id) ?? [])]).toEqual(['555566667777']);
+    expect(held?.deprecatedAt).toBe('2030-01-01T00:00:00.000Z');
+  });
+
+  test('keeps verified copies for the next attempt, and takes all others away with their snapshots', async () => {
+    const at = stage();
+    const [first, ...rest] = at.state.distribution.copies;
+    const unverified = rest.map((one) => ({ ...one, saw: 'pending' as const }));
+    const state = {
+      ...at.state,
+      distribution: { ...at.state.distribution, copies: first === undefined ? [] : [first, ...unverified] },
+    };
+    const parts = {
+      regions: at.world.ports,
+      records: at.world.records,
+      clock: { now: () => NOW },
+      pause: async () => {},
+    };
+    const { rolledBack } = await rollBack({ ...parts, settings: { RESUMABLE_HOURS: 24 } })(state, execution);
+    expect(rolledBack.kept).toEqual([first?.imageId]);
+    expect([...rolledBack.removed].sort()).toEqual(
+      unverified.flatMap(({ imageId, snapshotId }) => [imageId, snapshotId]).sort(),
+    );
+    const kept = at.world.region('eu-west-1').heldImages.get(first?.imageId ?? '');
+    expect(kept?.tags[tagKey.resumableUntil]).toBe('2026-11-27T12:00:30.000Z');
+    expect(at.world.region('eu-west-1').heldSnapshots.has(first?.snapshotId ?? '')).toBe(true);
+    // Again: nothing more.
+    expect(
+      (await rollBack({ ...parts, settings: { RESUMABLE_HOURS: 24 } })(state, execution)).rolledBack.removed,
+    ).toEqual([]);
+  });
+
+  test('leaves copies that another build relies on, and those of other builds', async () => {
+    const at = stage();
+    const reserved = at.imageIn('eu-west-1').held;
+    const others = at.imageIn('us-west-2').held;
+    if (reserved) reserved.tags = { ...reserved.tags, [tagKey.resumableUntil]: '2026-11-27T00:00:00.000Z' };
+    const theirs = { ...others?.tags, [tagKey.build]: 'other' };
+    if (others) others.tags = theirs;
+    const { heldSnapshots } = at.world.region('us-west-2');
+    const snapshot = heldSnapshots.get(others?.rootSnapshotId ?? '');
+    if (snapshot) heldSnapshots.set(snapshot.snapshotId, { ...snapshot, tags: theirs });
+    const { rolledBack } = await at.rollBack(0);
+    expect(rolledBack.kept).toEqual([at.imageIn('eu-west-1').id]);
+    expect(at.world.region('us-west-2').heldImages.has(at.imageIn('us-west-2').id)).toBe(true);
+    expect(at.world.region('ap-southeast-2').heldImages.has(at.imageIn('ap-southeast-2').id)).toBe(false);
+  });
+});
