@@ -90,3 +90,95 @@ test('what any build made says which build, and when it was made; on every page'
   const Filters = [{ Name: 'tag-key', Values: ['ami-foundry:build'] }];
   expect(asked).toMatchObject(Array(8).fill({ Filters }));
 });
+
+test('Windows is launched with IMDSv2, tags on its disks too, and nothing that it could use', async () => {
+  asked.length = 0;
+  await ec2Instances(answering({ Instances: [{ InstanceId: 'i-1' }] })).runWindows({
+    clientToken: 'token',
+    imageId: 'ami-1',
+    instanceType: 'm6i.large',
+    subnetId: 'subnet-1',
+    securityGroupId: 'sg-1',
+    tags: { 'ami-foundry:build': 'demo' },
+  });
+  const Tags = [{ Key: 'ami-foundry:build', Value: 'demo' }];
+  expect(asked).toEqual([
+    {
+      ClientToken: 'token',
+      MinCount: 1,
+      MaxCount: 1,
+      ImageId: 'ami-1',
+      InstanceType: 'm6i.large',
+      SubnetId: 'subnet-1',
+      SecurityGroupIds: ['sg-1'],
+      InstanceInitiatedShutdownBehavior: 'stop',
+      MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1, HttpEndpoint: 'enabled' },
+      TagSpecifications: [
+        { ResourceType: 'instance', Tags },
+        { ResourceType: 'volume', Tags },
+      ],
+    },
+  ]);
+});
+
+test('an instance says which disks it has and under which name its root must be', async () => {
+  const instance = {
+    InstanceId: 'i-1',
+    State: { Name: 'stopped' },
+    LaunchTime: new Date(began),
+    RootDeviceName: '/dev/sda1',
+    BlockDeviceMappings: [
+      {
+        DeviceName: '/dev/sda1',
+        Ebs: {
+          VolumeId: 'vol-1',
+          Status: 'attached',
+          DeleteOnTermination: false,
+          AttachTime: new Date(began + 1000),
+        },
+      },
+      // Windows AMIs map ephemeral disks, which instances of today have not.
+      { DeviceName: 'xvdca' },
+    ],
+  };
+  const described = await ec2Instances(answering({ Reservations: [{ Instances: [instance] }] })).describe(
+    'i-1',
+  );
+  expect(described).toMatchObject({
+    rootDeviceName: '/dev/sda1',
+    startedAt: began,
+    disks: [
+      {
+        device: '/dev/sda1',
+        volumeId: 'vol-1',
+        state: 'attached',
+        deleteOnTermination: false,
+        attachedAt: began + 1000,
+      },
+    ],
+  });
+  expect(described?.disks).toHaveLength(1);
+});
+
+test('an image of an instance carries its tags, and its snapshot its own, from the very call', async () => {
+  asked.length = 0;
+  await ec2Images(answering({ ImageId: 'ami-1' })).createFromInstance({
+    instanceId: 'i-1',
+    name: 'demo',
+    description: 'FreeBSD',
+    tags: { role: 'image' },
+    snapshotTags: { role: 'snapshot' },
+  });
+  expect(asked).toEqual([
+    {
+      InstanceId: 'i-1',
+      Name: 'demo',
+      Description: 'FreeBSD',
+      NoReboot: true,
+      TagSpecifications: [
+        { ResourceType: 'image', Tags: [{ Key: 'role', Value: 'image' }] },
+        { ResourceType: 'snapshot', Tags: [{ Key: 'role', Value: 'snapshot' }] },
+      ],
+    },
+  ]);
+});
