@@ -24,6 +24,7 @@ import type { AttachmentRecord, DeviceMapping, InstanceRecord, Tags, VolumeRecor
 import { page } from './pagination.ts';
 import { windowsIf } from './platform.ts';
 import type { Region } from './region.ts';
+import { mayMakeVolumes } from './snapshot-permissions.ts';
 import { tagList, tagsFor } from './tag-sets.ts';
 
 /** CreateVolume: sizes in GiB, IOPS and throughput (MiB/s) per type. */
@@ -258,6 +259,10 @@ function create(region: Region, input: CreateVolumeCommandInput) {
   }
   if (input.MultiAttachEnabled) throw unsupported('Multi-Attach volumes');
   const snapshot = input.SnapshotId ? need('snapshot', region.snapshots, input.SnapshotId) : undefined;
+  if (snapshot && !mayMakeVolumes(region, snapshot)) {
+    // One that is not shared is as if it were not there; only launches of a shared image reach its snapshots.
+    throw new ServiceError('InvalidSnapshot.NotFound', `The snapshot '${snapshot.id}' does not exist.`);
+  }
   if (snapshot && snapshot.state !== 'completed') {
     throw new ServiceError('IncorrectState', `Snapshot is in invalid state - ${snapshot.state}`);
   }

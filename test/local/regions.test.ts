@@ -2,14 +2,24 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  AutoScalingClient,
+  CreateAutoScalingGroupCommand,
+  DescribeAutoScalingGroupsCommand,
+} from '@aws-sdk/client-auto-scaling';
+import {
+  CreateLaunchTemplateCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
   DescribeAvailabilityZonesCommand,
   DescribeImagesCommand,
+  DescribeLaunchTemplateVersionsCommand,
   DescribeRegionsCommand,
   DescribeSubnetsCommand,
   DescribeVolumesCommand,
   EC2Client,
+  EnableEbsEncryptionByDefaultCommand,
+  GetEbsDefaultKmsKeyIdCommand,
+  GetEbsEncryptionByDefaultCommand,
 } from '@aws-sdk/client-ec2';
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -29,6 +39,7 @@ afterEach(async () => {
 
 const ec2 = (region: string) => new EC2Client({ ...stage.client, region });
 const ssm = (region: string) => new SSMClient({ ...stage.client, region });
+const scaling = () => new AutoScalingClient({ ...stage.client, region: 'eu-west-1' });
 const newVolume = async (region: string) =>
   (await ec2(region).send(new CreateVolumeCommand({ AvailabilityZone: `${region}b`, Size: 1 }))).VolumeId ??
   '';
@@ -77,11 +88,34 @@ describe('a region', () => {
     await expect(readdir(join(stateDirectory, 'regions'))).rejects.toMatchObject({ code: 'ENOENT' });
     const away = await newVolume('eu-west-1');
     const worker = await workerOf('eu-west-1');
+    const key = async () => (await ec2('eu-west-1').send(new GetEbsDefaultKmsKeyIdCommand({}))).KmsKeyId;
+    const defaultKey = await key();
+    await ec2('eu-west-1').send(new EnableEbsEncryptionByDefaultCommand({}));
+    const template = { LaunchTemplateName: 'kept', LaunchTemplateData: { ImageId: worker?.Value } };
+    await ec2('eu-west-1').send(new CreateLaunchTemplateCommand(template));
+    await scaling().send(
+      new CreateAutoScalingGroupCommand({
+        AutoScalingGroupName: 'kept',
+        MinSize: 0,
+        MaxSize: 1,
+        AvailabilityZones: ['eu-west-1a'],
+        LaunchTemplate: { LaunchTemplateName: 'kept' },
+      }),
+    );
     expect(await readdir(join(stateDirectory, 'regions'))).toEqual(['eu-west-1']);
     await stage.cloud.stop();
     stage = await openStage({ stateDirectory });
     expect(await volumesOf('eu-west-1')).toEqual([away]);
     expect((await workerOf('eu-west-1'))?.Value).toBe(worker?.Value);
+    expect(await key()).toBe(defaultKey);
+    const { EbsEncryptionByDefault } = await ec2('eu-west-1').send(new GetEbsEncryptionByDefaultCommand({}));
+    expect(EbsEncryptionByDefault).toBe(true);
+    const { LaunchTemplateVersions } = await ec2('eu-west-1').send(
+      new DescribeLaunchTemplateVersionsCommand({ LaunchTemplateName: 'kept' }),
+    );
+    expect(LaunchTemplateVersions?.[0]?.LaunchTemplateData).toEqual({ ImageId: worker?.Value });
+    const { AutoScalingGroups } = await scaling().send(new DescribeAutoScalingGroupsCommand({}));
+    expect(AutoScalingGroups).toMatchObject([{ AutoScalingGroupName: 'kept' }]);
   });
 
   // EC2 Developer Guide, "Request throttling": "on a per-account basis, per-Region".

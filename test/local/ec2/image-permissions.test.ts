@@ -1,4 +1,5 @@
 import {
+  CreateVolumeCommand,
   DeregisterImageCommand,
   DescribeImageAttributeCommand,
   DescribeImagesCommand,
@@ -158,6 +159,16 @@ test('a disabled image is private, hidden and cannot be launched, until it is en
   );
   await owner.ec2.send(new EnableImageCommand({ ImageId: id }));
   expect(await owner.described(id)).toMatchObject({ State: 'available' });
+});
+
+test("a snapshot of somebody else's makes no volume", async () => {
+  const { Images } = await owner.ec2.send(
+    new DescribeImagesCommand({ Filters: [{ Name: 'name', Values: ['FreeBSD 15.1*amd64 small*'] }] }),
+  );
+  const SnapshotId = Images?.[0]?.BlockDeviceMappings?.[0]?.Ebs?.SnapshotId;
+  await expect(
+    owner.ec2.send(new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', SnapshotId })),
+  ).rejects.toEqual(refusal('InvalidSnapshot.NotFound'));
 });
 
 test('permissions of snapshots', async () => {

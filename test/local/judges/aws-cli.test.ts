@@ -199,4 +199,65 @@ describe.skipIf(!haveVenv())('the AWS CLI as a judge', () => {
     const called = await json('lambda', 'invoke', '--function-name', 'echo', '--payload', '{"a":1}', out);
     expect(called).toMatchObject({ StatusCode: 200 });
   });
+
+  test('finds the image that it copied to another region, and who refers to it', async () => {
+    const { SnapshotId } = await json<{ SnapshotId: string }>('ebs', 'start-snapshot', '--volume-size', '1');
+    await json('ebs', 'complete-snapshot', '--snapshot-id', SnapshotId, '--changed-blocks-count', '0');
+    await aws('ec2', 'wait', 'snapshot-completed', '--snapshot-ids', SnapshotId);
+    const { ImageId } = await json<{ ImageId: string }>(
+      'ec2',
+      'register-image',
+      '--name',
+      'from the CLI',
+      '--root-device-name',
+      '/dev/sda1',
+      '--architecture',
+      'arm64',
+      '--virtualization-type',
+      'hvm',
+      '--ena-support',
+      '--boot-mode',
+      'uefi',
+      '--block-device-mappings',
+      `DeviceName=/dev/sda1,Ebs={SnapshotId=${SnapshotId}}`,
+    );
+    await aws('ec2', 'wait', 'image-available', '--image-ids', ImageId);
+    const there = ['--region', 'ap-southeast-2'];
+    const { ImageId: copy } = await json<{ ImageId: string }>(
+      'ec2',
+      'copy-image',
+      '--name',
+      'from the CLI',
+      '--source-region',
+      stage.cloud.region,
+      '--source-image-id',
+      ImageId,
+      '--encrypted',
+      ...there,
+    );
+    await aws('ec2', 'wait', 'image-available', '--image-ids', copy, ...there);
+    expect(await json('ec2', 'describe-images', '--image-ids', copy, ...there)).toMatchObject({
+      Images: [
+        { SourceImageId: ImageId, BootMode: 'uefi', BlockDeviceMappings: [{ Ebs: { Encrypted: true } }] },
+      ],
+    });
+    await json(
+      'ec2',
+      'create-launch-template',
+      '--launch-template-name',
+      'cli',
+      ...there,
+      '--launch-template-data',
+      JSON.stringify({ ImageId: copy }),
+    );
+    const found = await json(
+      'ec2',
+      'describe-image-references',
+      '--image-ids',
+      copy,
+      '--include-all-resource-types',
+      ...there,
+    );
+    expect(found).toMatchObject({ ImageReferences: [{ ImageId: copy, ResourceType: 'ec2:LaunchTemplate' }] });
+  }, 180_000); // `aws … wait` looks every 15 s.
 });
