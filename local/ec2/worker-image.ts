@@ -63,8 +63,8 @@ const formats = {
 
 async function toRaw(file: string, to: string): Promise<void> {
   const start = await read(file, 0, 8);
-  const format = (Object.keys(formats) as (keyof typeof formats)[]).find(
-    (name) => start.compare(formats[name], 0, formats[name].length, 0, formats[name].length) === 0,
+  const format = (Object.keys(formats) as (keyof typeof formats)[]).find((name) =>
+    start.subarray(0, formats[name].length).equals(formats[name]),
   );
   if (format === 'xz') {
     const unpacked = `${to}.unxz`;

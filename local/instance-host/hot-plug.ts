@@ -10,6 +10,14 @@ export const deviceOf = (volumeId: string): string => `disk-${volumeId}`;
 /** NVMe serial of an EBS volume: its id without the dash ("Identify NVMe EBS device names", EBS User Guide). */
 export const serialOf = (volumeId: string): string => volumeId.replace('-', '');
 
+/** What a disk is to QEMU's block layer. Never flushed: what a volume holds after a crash of this very host matters to nobody. */
+export const blockNode = (volumeId: string, file: string) => ({
+  driver: 'raw',
+  'node-name': volumeId,
+  cache: { direct: false, 'no-flush': true },
+  file: { driver: 'file', filename: file },
+});
+
 /** The guest has not let go of the disk: DetachVolume leaves such an attachment `busy`. */
 export class DiskBusy extends Error {
   override readonly name = 'DiskBusy';
@@ -38,12 +46,7 @@ export class HotPlug {
     if (slot < 0) throw new Error(`all ${DISK_SLOTS} slots have disks`);
     this.#slots[slot] = volumeId;
     try {
-      await this.#monitor.execute('blockdev-add', {
-        driver: 'raw',
-        'node-name': volumeId,
-        cache: { direct: false, 'no-flush': true },
-        file: { driver: 'file', filename: file },
-      });
+      await this.#monitor.execute('blockdev-add', blockNode(volumeId, file));
       await this.#monitor.execute('device_add', {
         driver: 'nvme',
         id: deviceOf(volumeId),

@@ -3,7 +3,7 @@ import { access, constants, copyFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ArchitectureValues } from '@aws-sdk/client-ec2';
-import { DISK_SLOTS, deviceOf, serialOf, slotName } from './hot-plug.ts';
+import { blockNode, DISK_SLOTS, deviceOf, serialOf, slotName } from './hot-plug.ts';
 
 /** A machine to run: what its AMI and its volumes say of it. */
 export interface MachineRequest {
@@ -140,6 +140,14 @@ export async function machineCommand(request: MachineRequest): Promise<string[]>
   const program = await find(kind);
   const bios = request.bootMode === 'legacy-bios';
   const variables = join(request.scratch, 'firmware-variables.fd');
+  const [rootDisk = [], ...otherDisks] = request.disks.map((disk, index) => [
+    '-blockdev',
+    JSON.stringify(blockNode(disk.volumeId, disk.file)),
+    '-device',
+    `nvme,id=${deviceOf(disk.volumeId)},drive=${disk.volumeId},serial=${serialOf(disk.volumeId)},bootindex=${index}` +
+      // All but the root can be pulled out.
+      (request.online && index > 0 ? `,bus=${slotName(index - 1)}` : ''),
+  ]);
   if (!bios) await copyFile(kind.variables, variables, constants.COPYFILE_FICLONE);
   return [
     program,
@@ -149,16 +157,10 @@ export async function machineCommand(request: MachineRequest): Promise<string[]>
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', 'tcg', '-cpu', kind.cpu]),
     ...(bios ? [] : [...flash(0, kind.firmware, ',readonly=on'), ...flash(1, variables)]),
-    ...request.disks.flatMap(({ volumeId, file }, index) => [
-      // unsafe: what a volume holds after a crash of this very host matters to nobody.
-      '-drive',
-      `if=none,id=${volumeId},format=raw,cache=unsafe,file=${fileName(file)}`,
-      '-device',
-      `nvme,id=${deviceOf(volumeId)},drive=${volumeId},serial=${serialOf(volumeId)},bootindex=${index}` +
-        // All but the root can be pulled out.
-        (request.online && index > 0 ? `,bus=${slotName(index - 1)}` : ''),
-    ]),
+    // The first device is the first disk of a system that counts them.
+    ...rootDisk,
     ...(request.online ? onlineParts(request.online, kind) : memory),
+    ...otherDisks.flat(),
     '-chardev',
     `file,id=console,append=on,path=${fileName(request.console)}`,
     '-serial',

@@ -34,9 +34,11 @@ export class Monitor {
 
   constructor(stream: Duplex) {
     this.#stream = stream;
-    stream.on('error', () => this.#close());
-    stream.on('close', () => this.#close());
-    createInterface({ input: stream }).on('line', (line) => this.#take(JSON.parse(line) as Message));
+    const lines = createInterface({ input: stream });
+    lines.on('line', (line) => this.#take(JSON.parse(line) as Message));
+    for (const event of ['end', 'error', 'close']) stream.on(event, () => this.#close());
+    // It hands on the stream's error: a machine that is killed resets its connection.
+    lines.on('error', () => this.#close());
     this.#ready = this.#ask('qmp_capabilities');
     this.#ready.catch(() => {}); // Whoever asks for something hears of it.
   }

@@ -14,6 +14,7 @@ import { type DemoRelease, makeDemoRelease } from '../../local/demo-release/make
 import { type Mirror, startMirror } from '../../local/demo-release/serve.ts';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import { type DeploySettings, deploy } from '../../local/deploy.ts';
+import { HOST_ADDRESS } from '../../local/instance-host/machine.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 
@@ -51,18 +52,19 @@ export async function startFactory({ cloud: options, ...settings }: FactorySetti
   const stateDirectory = await mkdtemp(join(root, '.state/cloud-test-'));
   const cloud = await startCloud({ log: () => {}, ...options, stateDirectory });
   const mirror = await startMirror({ directory });
+  const mirrorUrl = cloud.workers === 'machines' ? mirror.url.replace('127.0.0.1', HOST_ADDRESS) : mirror.url;
   const client = { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud.credentials };
   const sfn = new SFNClient(client);
   const { stateMachineArn, topicArn } = await deploy(cloud, settings);
   let count = 0;
   const repository = (name: string, path: string) => ({
     name,
-    url: `${mirror.url}/packages/{abi}/${path}`,
+    url: `${mirrorUrl}/packages/{abi}/${path}`,
     inImage: false,
     fingerprints: [FINGERPRINT],
   });
   const upstream = (system = 'sets') => ({
-    mirrors: [mirror.url],
+    mirrors: [mirrorUrl],
     repositories: [
       repository('FreeBSD-ports', 'quarterly'),
       ...(system === 'pkgbase' ? [repository('FreeBSD-base', 'base_release_1')] : []),

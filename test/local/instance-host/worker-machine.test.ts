@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   AttachVolumeCommand,
@@ -9,8 +9,13 @@ import {
   DetachVolumeCommand,
   EC2Client,
   GetConsoleOutputCommand,
+  type InstanceMetadataOptionsRequest,
+  RebootInstancesCommand,
   RunInstancesCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
   waitUntilInstanceRunning,
+  waitUntilInstanceStopped,
   waitUntilInstanceTerminated,
   waitUntilSnapshotCompleted,
   waitUntilVolumeAvailable,
@@ -22,7 +27,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshotPath } from '../../../local/ec2/disks.ts';
 import { HOST_ADDRESS } from '../../../local/instance-host/machine.ts';
 import { openStage, quickly, type Stage } from '../stage.ts';
-import { guestMissing, makeGuest } from './guest/make.ts';
+import { guestMissing, makeGuest, type UserDataSource } from './guest/make.ts';
 
 /**
  * Workers as machines, tried with a Linux that does what FreeBSD's EC2 images do at their first boot. A FreeBSD was never seen here.
@@ -33,29 +38,31 @@ const missing = await guestMissing();
 if (missing !== undefined) console.warn(`SKIPPED: machines as workers are not tried: ${missing}`);
 
 const directory = new URL('../../../.state/worker-guest', import.meta.url).pathname;
-const disk = `${directory}/machine-test.qcow2`;
 
 let stage: Stage;
 let ec2: EC2Client;
 let imageId: string;
 
+/** A cloud whose workers boot the guest. */
+async function start(source: UserDataSource): Promise<void> {
+  const disk = `${directory}/machine-test-${source}`;
+  await mkdir(directory, { recursive: true });
+  await makeGuest(`${disk}.raw`, source);
+  // As FreeBSD publishes its disks for machines like these.
+  execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', `${disk}.raw`, `${disk}.qcow2`]);
+  await rm(`${disk}.raw`);
+  stage = await openStage({ throttle: false, workerImage: `${disk}.qcow2` });
+  await rm(`${disk}.qcow2`);
+  ec2 = new EC2Client(stage.client);
+  const { Parameter } = await new SSMClient(stage.client).send(
+    new GetParameterCommand({ Name: '/aws/service/freebsd/amd64/small/ufs/15.1/RELEASE' }),
+  );
+  imageId = Parameter?.Value ?? '';
+}
+
 describe.skipIf(missing !== undefined)('a worker that is a machine', () => {
-  beforeAll(async () => {
-    await mkdir(directory, { recursive: true });
-    await makeGuest(`${disk}.raw`, 'imds');
-    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', `${disk}.raw`, disk]);
-    await rm(`${disk}.raw`);
-    stage = await openStage({ throttle: false, workerImage: disk });
-    ec2 = new EC2Client(stage.client);
-    const { Parameter } = await new SSMClient(stage.client).send(
-      new GetParameterCommand({ Name: '/aws/service/freebsd/amd64/small/ufs/15.1/RELEASE' }),
-    );
-    imageId = Parameter?.Value ?? '';
-  }, 120_000);
-  afterAll(async () => {
-    await stage?.close();
-    await rm(disk, { force: true });
-  });
+  beforeAll(() => start('imds'), 120_000);
+  afterAll(() => stage?.close());
 
   test('runs its user-data, fetches by presigned URL, works on a disk that comes later, and is gone with its power', async () => {
     const s3 = new S3Client({ ...stage.client, forcePathStyle: true });
@@ -91,13 +98,15 @@ poweroff
 `);
     await waitUntilInstanceRunning(waiting(), { InstanceIds: [id] });
     await ec2.send(new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: id, Device: '/dev/sdf' }));
-    await until(async () => (await consoleOf(id)).includes('written: yes'));
+    await says(id, 'written: yes');
 
     // A snapshot of a disk that a live machine has: the machine stands still for its copy.
     const { SnapshotId = '' } = await ec2.send(new CreateSnapshotCommand({ VolumeId: volumeId }));
     await waitUntilSnapshotCompleted(waiting(), { SnapshotIds: [SnapshotId] });
-    const bytes = await readFile(snapshotPath(stage.stateDirectory, SnapshotId));
-    expect(bytes.toString('latin1', 4096 * 512, 4096 * 512 + 22)).toBe('written by the machine');
+    const snapshot = await open(snapshotPath(stage.stateDirectory, SnapshotId));
+    const { buffer } = await snapshot.read(Buffer.alloc(22), 0, 22, 4096 * 512);
+    await snapshot.close();
+    expect(buffer.toString()).toBe('written by the machine');
 
     // DetachVolume: "Make sure to unmount any file systems on the device": a quiet disk is let go.
     await ec2.send(new DetachVolumeCommand({ VolumeId: volumeId }));
@@ -119,10 +128,48 @@ poweroff
     expect(said('at once')).toBe(`10 ${mac}`);
     expect(said('disk')).toBe(String(2 ** 30));
     expect(stage.log).toEqual([]);
-  }, 240_000);
+  }, 400_000);
 });
 
-const waiting = () => ({ client: ec2, ...quickly, maxWaitTime: 120 });
+describe.skipIf(missing !== undefined)('a worker whose system knows no metadata service', () => {
+  beforeAll(() => start('cidata'), 120_000);
+  afterAll(() => stage?.close());
+
+  test('has its user-data on a disk, and is rebooted, stopped and started with the disks that it has then', async () => {
+    const volumeId = await newVolume();
+    const id = await launch(
+      `#!/bin/sh
+boot=$(cat /root/boots 2>/dev/null || echo 0)
+boot=$((boot + 1))
+echo $boot >/root/boots
+sync
+cat /sys/block/nvme*/device/serial | tr -d ' ' | grep -q ${volumeId.replace('-', '')} && disk=there || disk=absent
+echo "boot $boot: disk $disk"
+[ $boot -lt 3 ] || poweroff
+while :; do sleep 1; done
+`,
+      { HttpEndpoint: 'disabled' },
+    );
+    await says(id, 'boot 1: disk absent');
+    expect(await consoleOf(id)).toMatch(new RegExp(`seed instance-id: ${id} local-hostname: ip-172-31-`));
+    await ec2.send(new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: id, Device: '/dev/sdf' }));
+
+    // RebootInstances: "the instance remains on the same host computer and maintains its … data".
+    await ec2.send(new RebootInstancesCommand({ InstanceIds: [id] }));
+    await says(id, 'boot 2: disk there');
+    await ec2.send(new DetachVolumeCommand({ VolumeId: volumeId }));
+    await waitUntilVolumeAvailable(waiting(), { VolumeIds: [volumeId] });
+
+    await ec2.send(new StopInstancesCommand({ InstanceIds: [id] }));
+    await waitUntilInstanceStopped(waiting(), { InstanceIds: [id] });
+    await ec2.send(new StartInstancesCommand({ InstanceIds: [id] }));
+    await says(id, 'boot 3: disk absent');
+    await waitUntilInstanceTerminated(waiting(), { InstanceIds: [id] });
+    expect(stage.log).toEqual([]);
+  }, 600_000);
+});
+
+const waiting = () => ({ client: ec2, ...quickly, maxWaitTime: 240 });
 
 async function newVolume(): Promise<string> {
   const { VolumeId = '' } = await ec2.send(
@@ -132,7 +179,10 @@ async function newVolume(): Promise<string> {
   return VolumeId;
 }
 
-async function launch(userData: string): Promise<string> {
+async function launch(
+  userData: string,
+  metadata: InstanceMetadataOptionsRequest = { HttpTokens: 'required' },
+): Promise<string> {
   const { Instances: [one] = [] } = await ec2.send(
     new RunInstancesCommand({
       ImageId: imageId,
@@ -141,7 +191,7 @@ async function launch(userData: string): Promise<string> {
       MaxCount: 1,
       UserData: Buffer.from(userData).toString('base64'),
       InstanceInitiatedShutdownBehavior: 'terminate',
-      MetadataOptions: { HttpTokens: 'required' },
+      MetadataOptions: metadata,
       Placement: { AvailabilityZone: 'us-east-1a' },
     }),
   );
@@ -157,9 +207,10 @@ async function consoleOf(id: string): Promise<string> {
     .replaceAll('\r', '');
 }
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 120_000; !(await holds()); ) {
-    if (Date.now() > end) throw new Error('it never came to be');
-    await pause(100);
+async function says(id: string, line: string): Promise<void> {
+  for (const end = Date.now() + 240_000; ; await pause(100)) {
+    const console = await consoleOf(id);
+    if (console.includes(line)) return;
+    if (Date.now() > end) throw new Error(`never said "${line}", but:\n${console.slice(-2000)}`);
   }
 }

@@ -143,6 +143,11 @@ async function makeTree(tree: string): Promise<void> {
   }
   // bsdtar reads names as UTF-8 in this locale.
   await cp('/usr/lib/locale/C.utf8', join(tree, 'usr/lib/locale/C.utf8'), { recursive: true });
+  // mtools writes names in a code page of DOS.
+  const [gconv = ''] = [...libraries]
+    .filter((path) => path.includes('/libc.so'))
+    .map((path) => join(dirname(path), 'gconv'));
+  await cp(gconv, join(tree, 'usr', gconv.replace(/^\/usr\//, '/')), { recursive: true });
   const modules = join(state, 'kernel/lib/modules');
   const [version = ''] = await readdir(modules);
   const { stdout } = await run('find', [join(modules, version), '-name', '*.ko']);
