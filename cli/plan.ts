@@ -7,6 +7,7 @@ import type { Mirror } from '../core/ports.ts';
 import type { Coordinates } from '../core/recipe-matrix.ts';
 import { type ResolvedBuild, resolveBuild } from '../core/resolve-build.ts';
 import { type DescribedFile, describeFile, describeImage, type ImageDescription } from './describe-image.ts';
+import { describeDistribution, distributionText, type PlannedDistribution } from './distribution-text.ts';
 import { imageText } from './image-text.ts';
 import { jobLines } from './job-text.ts';
 import { coordinatesText, readRecipeFile, type WantedBuild } from './recipe-file.ts';
@@ -52,6 +53,7 @@ interface PlannedBuild {
   readonly edits?: readonly FileEdit[];
   /** The lines of the worker's job, with `--job` only. */
   readonly job?: readonly string[];
+  readonly distribution?: PlannedDistribution;
   readonly estimate: Estimate;
 }
 
@@ -116,6 +118,7 @@ function describe(
   withContents: boolean,
 ): PlannedBuild {
   const image = describeImage(recipe);
+  const distribution = describeDistribution(recipe, resolved);
   const { packages, files, edits, update } = resolved.contents;
   return {
     coordinates,
@@ -142,6 +145,7 @@ function describe(
       files: files.map((one) => ({ ...describeFile(one), ...(withContents ? one.source : {}) })),
     },
     ...(withContents ? { edits } : {}),
+    ...(distribution === undefined ? {} : { distribution }),
     estimate: estimate({
       architecture: recipe.architecture,
       rootSizeGiB: recipe.rootSize,
@@ -151,6 +155,7 @@ function describe(
       update,
       bootTest: recipe.bootTest !== false,
       windows: recipe.image.road === 'windows',
+      copies: recipe.distribution?.regions.length ?? null,
     }),
   };
 }
@@ -178,6 +183,7 @@ function planText(source: string, build: PlannedBuild): string[] {
     ...imageText({ ...build.image, system: { ...build.image.system, sets: [], optional: [] } }),
     ...(build.edits === undefined ? [] : contentsText(build.image.files, build.edits)),
     ...(build.job === undefined ? [] : ['  job', ...build.job.map((line) => `    ${line}`)]),
+    ...distributionText(build.distribution),
     ...estimateText(build.estimate),
     '',
   ];
@@ -245,7 +251,7 @@ function estimateText({ size, phases, seconds, price }: Estimate): string[] {
       ),
     ),
     ...listed('', [
-      `and about $${rough(price.monthly)} a month for the snapshot`,
+      `and about $${rough(price.monthly)} a month for the snapshot${price.lines.some(({ name }) => name === 'transfer of copies') ? 's of all regions' : ''}`,
       `(list prices of ${price.region}, ${price.asOf}; nothing of this was measured on AWS; --json has the reasons)`,
     ]),
   ];

@@ -14,6 +14,8 @@ export interface EstimatedBuild {
   readonly bootTest: boolean;
   /** Whether the image takes the place of Windows, and is billed as such. */
   readonly windows: boolean;
+  /** Null: it is not distributed. Else to how many regions it is copied, beside the factory's own. */
+  readonly copies: number | null;
   /** The worker's instance type, if it is known; else the first that deployments use. */
   readonly instanceType?: string;
 }
@@ -108,6 +110,12 @@ const VCPUS = 2;
 /** Detaching, RegisterImage and its polls, clean-up: no published figures; one poll of each. */
 const REST_SECONDS = 20;
 
+/** Bytes a second of a copy to another region. AWS promises nothing but 500 MiB/s of copies that are paid for by time; a guess. */
+const COPY_SPEED = 20 * MB;
+
+/** Permissions, dates and parameters, and reading them back; no figure is published. */
+const PUBLISH_SECONDS = 10;
+
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
   states: 23,
@@ -116,7 +124,9 @@ export const stateMachineShape = {
   bootTest: { states: 3, tasks: 2 },
   /** What the windows road has more than the others. */
   windows: { states: 3, tasks: 2 },
-  poll: { worker: 8, snapshot: 10, boot: 8, windows: 5 },
+  /** What a distribution has more. */
+  distribution: { states: 5, tasks: 3 },
+  poll: { copies: 10, worker: 8, snapshot: 10, boot: 8, windows: 5 },
   statesPerPoll: 3,
 } as const;
 
@@ -140,16 +150,19 @@ export function estimate(build: EstimatedBuild): Estimate {
   const snapshot = of('snapshot');
   const boot = of('boot test');
   const windows = of('windows');
-  const worker = seconds - snapshot - of('register') - boot - windows;
+  const copies = of('copies');
+  const worker = seconds - snapshot - of('register') - boot - windows - copies - of('publication');
   const { poll, statesPerPoll } = stateMachineShape;
   const unused = build.bootTest ? none : stateMachineShape.bootTest;
   const more = build.windows ? stateMachineShape.windows : none;
-  const tasks = stateMachineShape.tasks - unused.tasks + more.tasks;
-  const states = stateMachineShape.states - unused.states + more.states;
+  const distributed = build.copies === null ? none : stateMachineShape.distribution;
+  const tasks = stateMachineShape.tasks - unused.tasks + more.tasks + distributed.tasks;
+  const states = stateMachineShape.states - unused.states + more.states + distributed.states;
   const polls =
     Math.ceil(worker / poll.worker) +
     Math.ceil(snapshot / poll.snapshot) +
     Math.ceil(windows / poll.windows) +
+    Math.ceil(copies / poll.copies) +
     Math.ceil(boot / poll.boot);
   const transitions = states + polls * statesPerPoll;
 
@@ -187,6 +200,15 @@ export function estimate(build: EstimatedBuild): Estimate {
       dollars: ((build.rootSizeGiB + WORKER_DISK_GIB) * prices.gp3GigabyteMonth * hours) / HOURS_PER_MONTH,
       because: `${build.rootSizeGiB} GiB of the image and ${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
     },
+    ...(build.copies
+      ? [
+          {
+            name: 'transfer of copies',
+            dollars: build.copies * (size.extracted / GB) * prices.transferGigabyte,
+            because: `${build.copies} times what is in the image, ${prices.transferGigabyte} a GB`,
+          },
+        ]
+      : []),
     {
       name: 'state machine',
       dollars: transitions * prices.transition,
@@ -207,7 +229,7 @@ export function estimate(build: EstimatedBuild): Estimate {
     transitions,
     price: {
       build: sum(lines.map(({ dollars }) => dollars)),
-      monthly: (size.extracted / GB) * prices.snapshotGigabyteMonth,
+      monthly: (1 + (build.copies ?? 0)) * (size.extracted / GB) * prices.snapshotGigabyteMonth,
       region: prices.region,
       asOf: prices.asOf,
       lines,
@@ -245,7 +267,7 @@ function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
 }
 
 function phasesOf(
-  { packages, update, bootTest, windows }: EstimatedBuild,
+  { packages, update, bootTest, windows, copies }: EstimatedBuild,
   size: Estimate['size'],
 ): Estimate['phases'] {
   const { download, extracted } = size;
@@ -298,6 +320,18 @@ function phasesOf(
     ...(bootTest
       ? [{ name: 'boot test', seconds: BOOT_TEST_SECONDS, because: 'a boot and some polls, assumed' }]
       : []),
+    ...(copies
+      ? [
+          {
+            name: 'copies',
+            seconds: Math.max(60, extracted / COPY_SPEED),
+            because: 'to all regions at once; no figure is published, a guess',
+          },
+        ]
+      : []),
+    ...(copies === null
+      ? []
+      : [{ name: 'publication', seconds: PUBLISH_SECONDS, because: 'no figure is published' }]),
     { name: 'register', seconds: REST_SECONDS, because: 'register and clean up; no figure is published' },
   ].map((phase) => ({ ...phase, seconds: Math.round(phase.seconds) }));
 }

@@ -21,6 +21,8 @@ export const prices = {
   gp3GigabyteMonth: 0.08,
   /** A GB-month of blocks in a snapshot of the standard tier. */
   snapshotGigabyteMonth: 0.05,
+  /** A GB from us-east-1 to another region: what copying an image costs (EC2 pricing, "Data transfer"). */
+  transferGigabyte: 0.02,
   /** One transition of a standard state machine: $0.025 for a thousand. */
   transition: 0.025 / 1000,
   /** A GB-second of Lambda on arm64 or x86_64 at most: the dearer. */

@@ -148,3 +148,19 @@ export const parameterNames = (path: string, contentDigest: string): readonly [s
   `${path}/${contentDigest.slice(0, 12)}`,
   `${path}/latest`,
 ];
+
+/** Fills the holes of a path, such as {name}: what a recipe may write there is for its schema to say. */
+export const parameterPath = (
+  path: string,
+  of: {
+    readonly name: string;
+    readonly release: string;
+    readonly architecture: string;
+    readonly filesystem: string;
+    readonly flavour: string;
+  },
+): string => {
+  const { name, release, architecture, filesystem, flavour } = of;
+  const words: Readonly<Record<string, string>> = { name, release, architecture, filesystem, flavour };
+  return path.replaceAll(/\{(\w+)\}/g, (_hole, word: string) => words[word] ?? '');
+};

@@ -9,6 +9,7 @@ import { renderJob } from '../../core/job.ts';
 import { artifactKey, buildTags, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
 import type { Artifacts, Images, Mirror, Parameters, Sources } from '../../core/ports.ts';
+import { parameterPath } from '../../core/publication.ts';
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
@@ -186,9 +187,7 @@ function planDistribution(
       remedy: `choose among ${[home, ...allowed].join(', ')}, or deploy with these regions.`,
     });
   }
-  const { name, architecture, filesystem, flavour } = recipe;
-  const words: Readonly<Record<string, string>> = { name, release, architecture, filesystem, flavour };
-  const path = distribution.parameters?.replaceAll(/\{(\w+)\}/g, (_hole, word: string) => words[word] ?? '');
+  const path = distribution.parameters && parameterPath(distribution.parameters, { ...recipe, release });
   if (path !== undefined && !path.startsWith(prefix)) {
     throw new FactoryError('InvalidRecipe', {
       message: `distribution.parameters is ${path}, but this deployment writes parameters under ${prefix} only`,

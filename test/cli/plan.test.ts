@@ -57,6 +57,31 @@ test('shows what would be built, with estimates that say that they are', async (
   expect(stdout).not.toContain('Hello');
 });
 
+test('shows where the image would go, and what its copies cost', async () => {
+  await using mirror = await world();
+  const distribution = `
+distribution:
+  regions: [eu-west-1, us-west-2]
+  kmsKeys: { us-west-2: alias/images }
+  share: { accounts: ['111122223333'] }
+  parameters: /company/{name}/{architecture}
+  deprecateAfter: 90
+`;
+  await using directory = await directoryOf({ 'web.yaml': recipe(mirror.url, distribution) });
+  const { code, stdout } = await foundry(['plan', 'web.yaml'], directory.path);
+  expect(code).toBe(0);
+  for (const part of [
+    'goes to       the factory’s region, eu-west-1, us-west-2 with alias/images',
+    'for           111122223333',
+    '/company/web/amd64/latest',
+    'deprecated 90 days after it is published',
+    'transfer of copies $',
+    'a month for the snapshots of all regions',
+  ])
+    expect(stdout).toContain(part);
+  expect(stdout).toMatch(/\/company\/web\/amd64\/[0-9a-f]{12}\n/);
+});
+
 test('--files shows every file as it will be, without hashes and signatures', async () => {
   await using mirror = await world();
   await using directory = await directoryOf({ 'web.yaml': recipe(mirror.url) });

@@ -13,6 +13,7 @@ const small: EstimatedBuild = {
   update: 'none',
   bootTest: false,
   windows: false,
+  copies: null,
 };
 
 describe('an estimate', () => {
@@ -41,6 +42,8 @@ describe('an estimate', () => {
     [{ update: 'freebsd-update' as const }],
     [{ bootTest: true }],
     [{ windows: true }],
+    [{ copies: 0 }],
+    [{ copies: 4 }],
   ])('grows with %j', (more) => {
     expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
     expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
@@ -109,6 +112,12 @@ test('counts the states of the state machine that there is', () => {
   expect(stateMachineShape.windows).toEqual({
     states: windows.length - way.length,
     tasks: tasksOf(windows) - tasksOf(way),
+  });
+  const distributed = ['Preflight', 'Distribute', 'Distribution?', 'Publish', 'Announce'];
+  expect(stateMachineShape.distribution).toEqual({
+    states: distributed.filter((name) => name in states).length,
+    // Announce calls no function.
+    tasks: tasksOf(distributed) - 1,
   });
   expect(way).toHaveLength(stateMachineShape.states);
   expect(tasksOf(way)).toBe(stateMachineShape.tasks);
