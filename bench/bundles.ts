@@ -45,6 +45,7 @@ const environment = {
   GRACE_SECONDS: '600',
   DRY_RUN: 'no',
   RESUMABLE_HOURS: '24',
+  QUARANTINE_DAYS: '14',
 };
 
 /** Milliseconds that a fresh process takes to import a module. */

@@ -87,12 +87,26 @@ export const functionEnvironment = {
       z.transform((answer) => answer === 'yes'),
     ),
   }),
+  retention: z.object({
+    ARTIFACTS_BUCKET: bucket,
+    /** Where copies may be, beside the factory's own region. */
+    DISTRIBUTION_REGIONS: z.optional(list),
+    /** What the paths of recipes' SSM parameters begin with. */
+    PARAMETER_PREFIX: z.string().check(z.regex(/^\/([A-Za-z0-9._-]+\/)*$/)),
+    /** How long an image is put away before it is deleted. */
+    QUARANTINE_DAYS: z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int()),
+    /** Only tell what would be put away or deleted. */
+    DRY_RUN: z.pipe(
+      z.enum(['yes', 'no']),
+      z.transform((answer) => answer === 'yes'),
+    ),
+  }),
 } as const;
 
 export type FunctionName = keyof typeof functionEnvironment;
 
 /** The functions that no state calls: events and schedules do. */
-export const eventFunctions = ['reaper'] as const satisfies FunctionName[];
+export const eventFunctions = ['reaper', 'retention'] as const satisfies FunctionName[];
 export type StepName = Exclude<FunctionName, (typeof eventFunctions)[number]>;
 
 /** clean-up → CleanUp: a function is called like its states. */

@@ -286,6 +286,36 @@ export interface ImageParameters {
   delete(name: string): Promise<void>;
 }
 
+/** Somebody who needs an image. */
+export interface ImageUse {
+  readonly imageId: string;
+  /** For people, such as `instance i-0123456789abcdef0 (stopped)`. */
+  readonly by: string;
+  /** The name, if it is an SSM parameter. */
+  readonly parameter?: string;
+}
+
+export interface ImageUses {
+  /** Who needs these images, in one region of this account. Throws when AWS does not say all of it. */
+  of(imageIds: readonly string[]): Promise<ImageUse[]>;
+}
+
+/** Images that are there and out of use. */
+export interface Shelf {
+  /** From now on nobody can launch it, and nobody else sees it: its launch permissions are gone. */
+  disable(imageId: string): Promise<void>;
+  /** The way back, but for the permissions. */
+  enable(imageId: string): Promise<void>;
+  /** Tags of images and snapshots. */
+  mark(ids: readonly string[], key: string, value: string): Promise<void>;
+  unmark(ids: readonly string[], key: string): Promise<void>;
+}
+
+/** What the account's event bus is told. */
+export interface Notices {
+  tell(what: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
 /** What Step Functions says of the execution that a build is. `unknown`: there is no such execution, or none any more. */
 export type BuildExecution =
   | { readonly status: 'running' }

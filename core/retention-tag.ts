@@ -6,8 +6,10 @@ export interface RetentionTag extends Retention {
   readonly line: string;
   /** When a build last wanted it that found it made, epoch milliseconds. */
   readonly wantedAt?: number | undefined;
-  /** Somebody wants this very image for ever. */
+  /** Somebody wants this very image for ever: it never goes. */
   readonly never: boolean;
+  /** Somebody wants it gone, whatever its recipe says. */
+  readonly gone?: boolean | undefined;
 }
 
 /**
@@ -22,14 +24,17 @@ export const imageLine = (of: {
   readonly filesystem: string;
 }): string => [of.name, of.release.replace(/\..*/, ''), of.architecture, of.flavour, of.filesystem].join('/');
 
+export const recipeOf = ({ line }: RetentionTag): string => line.split('/')[0] ?? '';
+
 /** A tag's value has at most 256 characters of letters, digits, spaces and `+-=._:/@` (EC2, "Tag restrictions"). */
-export const retentionTag = ({ line, keep, days, wantedAt, never }: RetentionTag): string =>
+export const retentionTag = ({ line, keep, days, wantedAt, never, gone = false }: RetentionTag): string =>
   [
     `line=${line}`,
     ...(keep === undefined ? [] : [`keep=${keep}`]),
     ...(days === undefined ? [] : [`days=${days}`]),
     ...(wantedAt === undefined ? [] : [`wanted=${new Date(wantedAt).toISOString()}`]),
     ...(never ? ['never'] : []),
+    ...(gone ? ['gone'] : []),
   ].join(' ');
 
 const wholeNumber = (text: string): number => (/^[1-9]\d{0,8}$/.test(text) ? Number(text) : Number.NaN);
@@ -40,7 +45,7 @@ export function readRetentionTag(text: string): RetentionTag | undefined {
   const never = words.includes('never');
   const found = new Map<string, string>();
   for (const word of words) {
-    if (word === 'never') continue;
+    if (word === 'never' || word === 'gone') continue;
     const [, key, value] = /^(line|keep|days|wanted)=(.+)$/.exec(word) ?? [];
     if (key === undefined || value === undefined || found.has(key)) return undefined;
     found.set(key, value);
@@ -54,5 +59,5 @@ export function readRetentionTag(text: string): RetentionTag | undefined {
   const wantedAt = number('wanted', Date.parse);
   if ([keep, days, wantedAt].some(Number.isNaN)) return undefined;
   const line = found.get('line') ?? (never ? '' : undefined);
-  return line === undefined ? undefined : { line, keep, days, wantedAt, never };
+  return line === undefined ? undefined : { line, keep, days, wantedAt, never, gone: words.includes('gone') };
 }

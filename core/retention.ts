@@ -63,25 +63,31 @@ const compare = (a: RetainedImage, b: RetainedImage): number =>
 
 /** Stands for its line: others may go because it is there. */
 const stands = ({ members }: Edition, now: number): boolean =>
-  members.every(({ launchable }) => launchable) &&
+  members.every(({ launchable, tag }) => launchable && !tag.gone) &&
   members.some(({ home, madeAt }) => home && now - madeAt >= SETTLED_AFTER);
 
 /**
  * The editions that no recipe's wish keeps. The newest edition that stands decides for its whole line, by the tag of its original, so
  * that what a recipe says today holds for what it made before. An edition stays while fewer than `keep` newer ones stand (one, when
- * there is only `days`), while it is younger than `days`, when it is pinned, and when its line has no wish: nothing goes then.
+ * there is only `days`), while it is younger than `days`, and when its line has no wish. What people have said of an edition comes
+ * first: pinned it stays, whatever else is said; and gone is gone.
  */
 export function unwanted<One extends RetainedImage>(all: readonly One[], now: number): Edition<One>[] {
   const lines = Map.groupBy(editionsOf(all), ({ line }) => line);
   return [...lines.values()].flatMap((editions) => {
     const { keep, days } = editions.find((each) => stands(each, now))?.members[0]?.tag ?? {};
-    if (keep === undefined && days === undefined) return [];
-    return editions.filter((edition, index) => {
+    const kept = (edition: Edition, index: number): boolean => {
+      if (keep === undefined && days === undefined) return true;
       const newer = editions.slice(0, index).filter((each) => stands(each, now)).length;
-      const young =
+      return (
+        newer < (keep ?? 1) ||
         (days !== undefined && now - edition.deliveredAt < days * DAY) ||
-        edition.members.some(({ madeAt }) => now - madeAt < SETTLED_AFTER);
-      return newer >= (keep ?? 1) && !young && !edition.members.some(({ tag }) => tag.never);
+        edition.members.some(({ madeAt }) => now - madeAt < SETTLED_AFTER)
+      );
+    };
+    return editions.filter((edition, index) => {
+      if (edition.members.some(({ tag }) => tag.never)) return false;
+      return edition.members.some(({ tag }) => tag.gone) || !kept(edition, index);
     });
   });
 }

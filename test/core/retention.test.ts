@@ -42,8 +42,9 @@ describe('the tag', () => {
             days: fc.integer({ min: 1, max: 10 ** 9 - 1 }),
             wantedAt: fc.integer({ min: 0, max: 4 * 10 ** 12 }),
             never: fc.boolean(),
+            gone: fc.boolean(),
           },
-          { requiredKeys: ['line', 'never'] },
+          { requiredKeys: ['line', 'never', 'gone'] },
         ),
         (tag) => {
           const text = retentionTag(tag);
@@ -119,6 +120,10 @@ describe('an image goes', () => {
     expect(going([image('1', 10, { keep: 1 }), image('2', 20, { never: true }), image('3', 30)])).toEqual([
       'ami-3',
     ]));
+  test('when somebody says so, even the newest and without a wish, unless it is pinned', () => {
+    expect(going([image('1', 10, { gone: true }), image('2', 20)])).toEqual(['ami-1']);
+    expect(going([image('1', 10, { gone: true, never: true })])).toEqual([]);
+  });
   test('with its copies, or not at all', () => {
     const newest = image('1', 10, { keep: 1 });
     expect(going([newest, image('2', 20), copy('2', 20)])).toEqual(['ami-2', 'ami-2-copy']);
@@ -138,6 +143,8 @@ describe('what is no reason for another to go', () => {
     expect(going([at(SETTLED_AFTER - 1), old])).toEqual([]);
     expect(going([at(SETTLED_AFTER), old])).toEqual(['ami-2']);
   });
+  test('an image that somebody wants gone', () =>
+    expect(going([image('1', 10, { keep: 1, gone: true }), old])).toEqual(['ami-1']));
   test('an image that is put away', () =>
     expect(going([image('1', 10, { keep: 1 }, { launchable: false }), old])).toEqual([]));
   test('an image of which one copy cannot be launched', () =>
