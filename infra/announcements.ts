@@ -12,8 +12,11 @@ import type { FoundrySettings } from './settings.ts';
 const SOURCE = 'ami-foundry';
 const DETAIL_TYPE = 'Image Published';
 
+/** What the retention function says. */
+export const retentionNotices = ['Image Quarantined', 'Image Restored', 'Image Retired'];
+
 /**
- * What the state machine says of a published image goes to the account's event bus; from there to a topic for whoever subscribes, if the
+ * What is said of images that are published or retire goes to the account's event bus; from there to a topic for whoever subscribes, if the
  * deployment wants one: its key is the only thing of the stack that costs something while nothing is built.
  */
 export function announcements(
@@ -43,8 +46,8 @@ export function announcements(
     enforceSSL: true,
   });
   const rule = new Rule(scope, 'PublishedRule', {
-    description: 'ami-foundry: an image was published',
-    eventPattern: { source: [SOURCE], detailType: [DETAIL_TYPE] },
+    description: 'ami-foundry: an image was published, or retires',
+    eventPattern: { source: [SOURCE], detailType: [DETAIL_TYPE, ...retentionNotices] },
   });
   // Adds the topic's policy; the key's is for us to say.
   rule.addTarget(new SnsTopic(topic));
@@ -58,6 +61,6 @@ export function announcements(
   );
   new CfnOutput(scope, 'PublishedTopic', {
     value: topic.topicArn,
-    description: 'Subscribe to hear of published images',
+    description: 'Subscribe to hear of images that are published or retire',
   });
 }

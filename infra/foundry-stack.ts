@@ -5,6 +5,7 @@ import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
 import { reaper } from './reaper.ts';
+import { retention } from './retention.ts';
 import type { FoundrySettings } from './settings.ts';
 import { buildImage } from './state-machine.ts';
 
@@ -27,6 +28,7 @@ export class FoundryStack extends Stack {
     const stateMachine = buildImage(this, functions);
     reaper(this, { stateMachine, artifacts, settings });
     announcements(this, { stateMachine, settings });
+    retention(this, { artifacts, settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',

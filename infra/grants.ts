@@ -29,9 +29,13 @@ export interface GrantTargets {
   readonly windowsTypes: readonly string[];
 }
 
-type Conditions = Record<string, Record<string, string | readonly string[]>>;
+export type Conditions = Record<string, Record<string, string | readonly string[]>>;
 
-const allow = (actions: string | string[], resources: string | readonly string[], conditions?: Conditions) =>
+export const allow = (
+  actions: string | string[],
+  resources: string | readonly string[],
+  conditions?: Conditions,
+) =>
   new PolicyStatement({
     actions: [actions].flat(),
     resources: [resources].flat(),
@@ -39,7 +43,7 @@ const allow = (actions: string | string[], resources: string | readonly string[]
   });
 
 /** What exists and carries the factory's tag, whichever build made it. */
-const ours: Conditions = { StringLike: { [`aws:ResourceTag/${tagKey.build}`]: '?*' } };
+export const ours: Conditions = { StringLike: { [`aws:ResourceTag/${tagKey.build}`]: '?*' } };
 
 /** What is made must carry the tag from its first moment: nothing is made that the reaper would not find. */
 const tagged: Conditions = { StringLike: { [`aws:RequestTag/${tagKey.build}`]: '?*' } };
@@ -338,7 +342,7 @@ interface Everywhere {
 }
 
 /** Images, snapshots and parameters of the stack's own region and of those that it distributes to. */
-const everywhere = (scope: Construct, settings: FoundrySettings): Everywhere =>
+export const everywhere = (scope: Construct, settings: FoundrySettings): Everywhere =>
   inRegions(scope, settings, [Stack.of(scope).region, ...(settings.distributionRegions ?? [])]);
 
 function inRegions(
@@ -384,7 +388,7 @@ function endings(scope: Construct): readonly PolicyStatement[] {
 }
 
 /** Describe calls of EC2 have no resource-level permissions. */
-const describe = (...nouns: string[]) =>
+export const describe = (...nouns: string[]) =>
   allow(
     nouns.map((noun) => `ec2:Describe${noun}`),
     '*',
@@ -461,7 +465,10 @@ export function acknowledgeReaperWildcards(
   );
 }
 
-function acknowledgeEc2Wildcards(role: Role, { distributionRegions = [], parameterPrefix }: FoundrySettings) {
+export function acknowledgeEc2Wildcards(
+  role: Role,
+  { distributionRegions = [], parameterPrefix }: FoundrySettings,
+) {
   const because = (resource: string, reason: string) =>
     acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
   because('*', 'Describe calls of EC2 have no resource-level permissions.');

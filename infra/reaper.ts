@@ -1,14 +1,13 @@
 import { Duration } from 'aws-cdk-lib';
 import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
-import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { EnvironmentOf } from '../core/function-environment.ts';
 import { factoryFunction } from './functions.ts';
 import { acknowledgeReaperWildcards, reaperGrants } from './grants.ts';
+import { schedule } from './schedule.ts';
 import type { FoundrySettings } from './settings.ts';
 
 /** What a worker that nobody watches may cost: a quarter of an hour of it. */
@@ -65,25 +64,9 @@ export function reaper(
     ],
   });
 
-  new CfnSchedule(scope, 'ReaperSchedule', {
+  schedule(scope, 'ReaperSchedule', {
     description: 'ami-foundry: what any build left behind',
-    scheduleExpression: `rate(${EVERY_MINUTES} minutes)`,
-    flexibleTimeWindow: { mode: 'OFF' },
-    target: {
-      arn: lambda.functionArn,
-      input: '{}',
-      roleArn: new Role(scope, 'ReaperScheduleRole', {
-        assumedBy: new ServicePrincipal('scheduler.amazonaws.com'),
-        inlinePolicies: {
-          Invoke: new PolicyDocument({
-            statements: [
-              new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [lambda.functionArn] }),
-            ],
-          }),
-        },
-      }).roleArn,
-      // The next run does what this one would have.
-      retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: EVERY_MINUTES * 60 },
-    },
+    lambda,
+    minutes: EVERY_MINUTES,
   });
 }

@@ -24,6 +24,10 @@ export interface FoundrySettings {
   readonly publishedTopic: boolean;
   /** The reaper only tells what it would end. */
   readonly reaperDryRun: boolean;
+  /** How many days an image that retires is put away before it is deleted. */
+  readonly quarantineDays: number;
+  /** Retention only tells what it would put away or delete. */
+  readonly retentionDryRun: boolean;
 }
 
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
@@ -37,6 +41,9 @@ const PARAMETER_PREFIX = '/ami-foundry/';
 /** Long enough to see a failure in the morning and to build again; a copy costs cents a day. */
 const RESUMABLE_HOURS = '24';
 
+/** A job that runs every fortnight fails once, and somebody is there to ask why. */
+const QUARANTINE_DAYS = '14';
+
 /** Each setting: the context key, and what its text must look like. */
 const shapes = {
   workerImageParameter: /^\/[\w.\-/{}]+$/,
@@ -47,6 +54,8 @@ const shapes = {
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
   reaperDryRun: /^(yes|no)$/,
   publishedTopic: /^(yes|no)$/,
+  quarantineDays: /^\d{1,3}$/,
+  retentionDryRun: /^(yes|no)$/,
   distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
   kmsKeys:
     /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+)*$/,
@@ -80,6 +89,8 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const parameterPrefix = read('parameterPrefix') ?? PARAMETER_PREFIX;
   const reaperDryRun = read('reaperDryRun') === 'yes';
   const publishedTopic = read('publishedTopic') === 'yes';
+  const quarantineDays = Number(read('quarantineDays') ?? QUARANTINE_DAYS);
+  const retentionDryRun = read('retentionDryRun') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
   }
@@ -95,6 +106,8 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     resumableHours,
     publishedTopic,
     reaperDryRun,
+    quarantineDays,
+    retentionDryRun,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),

@@ -28,12 +28,13 @@ const securityGroupName = 'ami-foundry-worker';
 /** A Windows that boots by UEFI, as the demo release does; infra/ takes one that boots by BIOS, which FreeBSD does too. */
 export const windowsImageParameter = '/aws/service/ami-windows-latest/Windows_Server-2025-English-Core-Base';
 
-/** Lambda's time limit of a step and of the reaper in seconds: infra/ uses the same. */
+/** Lambda's time limit in seconds, of a step and of others: infra/ uses the same. */
 const TIMEOUT_SECONDS = 60;
-const REAPER_TIMEOUT_SECONDS = 300;
+const LONGER_TIMEOUT_SECONDS: Partial<Record<FunctionName, number>> = { reaper: 300, retention: 900 };
 
 /** infra/ uses the same. */
 const REAPER_EVERY_SECONDS = 15 * 60;
+const RETENTION_EVERY_SECONDS = 24 * 3600;
 
 /** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
 const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
@@ -47,6 +48,8 @@ export interface DeploySettings {
   readonly policies?: (place: DeployedPlace) => Readonly<Record<string, readonly Statement[]>>;
   /** How long the verified copies of a failed build wait for the next attempt; infra/ has 24. */
   readonly resumableHours?: number;
+  /** How many days an image that retires is put away before it is deleted; infra/ has 14. */
+  readonly quarantineDays?: number;
 }
 
 /** Names and ids that policies speak of. */
@@ -65,7 +68,12 @@ export const functionNameOf = (name: FunctionName): string => `ami-foundry-${nam
 
 export async function deploy(
   cloud: Cloud,
-  { workerSeconds = WORKER_SECONDS[cloud.workers], resumableHours = 24, policies }: DeploySettings = {},
+  {
+    workerSeconds = WORKER_SECONDS[cloud.workers],
+    resumableHours = 24,
+    quarantineDays = 14,
+    policies,
+  }: DeploySettings = {},
 ): Promise<Deployment> {
   const client = {
     region: cloud.region,
@@ -136,6 +144,13 @@ export async function deploy(
       GRACE_SECONDS: '0',
       DRY_RUN: 'no',
     },
+    retention: {
+      ARTIFACTS_BUCKET: artifactsBucket,
+      DISTRIBUTION_REGIONS: distributionRegions,
+      PARAMETER_PREFIX: '/',
+      QUARANTINE_DAYS: String(quarantineDays),
+      DRY_RUN: 'no',
+    },
   };
   const arns = new Map<FunctionName, string>();
   for (const name of Object.keys(environments) as FunctionName[]) {
@@ -145,7 +160,7 @@ export async function deploy(
       bundle: new URL(`dist/functions/${name}/index.mjs`, root).pathname,
       handler: 'handler',
       environment: environments[name],
-      timeoutSeconds: name === 'reaper' ? REAPER_TIMEOUT_SECONDS : TIMEOUT_SECONDS,
+      timeoutSeconds: LONGER_TIMEOUT_SECONDS[name] ?? TIMEOUT_SECONDS,
       memoryMegabytes: 256,
     });
     arns.set(name, arn);
@@ -163,17 +178,25 @@ export async function deploy(
     target: 'ami-foundry-reaper',
     input: {},
   });
+  cloud.events.schedule('ami-foundry-retention', {
+    everySeconds: RETENTION_EVERY_SECONDS,
+    target: 'ami-foundry-retention',
+    input: {},
+  });
   const topic = await announcements(new SNSClient(client), cloud);
   return { stateMachineArn, artifactsBucket, topicArn: topic };
 }
 
-/** As infra/announcements.ts: published images are told to a topic. */
+/** As infra/announcements.ts: images that are published or retire are told to a topic. */
 async function announcements(sns: SNSClient, cloud: Cloud): Promise<string> {
   const { TopicArn: topicArn = '' } = await sns.send(
     new CreateTopicCommand({ Name: 'ami-foundry-published' }),
   );
   cloud.events.patternRule('ami-foundry-published', {
-    pattern: { source: ['ami-foundry'], 'detail-type': ['Image Published'] },
+    pattern: {
+      source: ['ami-foundry'],
+      'detail-type': ['Image Published', 'Image Quarantined', 'Image Restored', 'Image Retired'],
+    },
     target: topicArn,
   });
   return topicArn;

@@ -40,7 +40,7 @@ describe.each(functionNames)('the %s function', (name) => {
     expect(stack.function(name).Properties).toMatchObject({
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
-      Timeout: name === 'reaper' ? 300 : 60,
+      Timeout: { reaper: 300, retention: 900 }[name as string] ?? 60,
       MemorySize: 256,
     }));
 
@@ -185,6 +185,8 @@ describe('settings', () => {
       resumableHours: 24,
       publishedTopic: false,
       reaperDryRun: false,
+      quarantineDays: 14,
+      retentionDryRun: false,
     }));
   it('are refused all at once', () =>
     expect(read({ vpcId: 'mine', workerImageOwner: 12, zones: 'a' })).toThrow(
@@ -203,6 +205,7 @@ describe('settings', () => {
     ],
     [{ workerImageParameter: 'no-slash' }, /workerImageParameter is "no-slash"/],
     [{ windowsImageParameter: 'Windows' }, /windowsImageParameter is "Windows"/],
+    [{ quarantineDays: 'a week' }, /quarantineDays is "a week"/],
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
     [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],
