@@ -50,7 +50,10 @@ describe('the rule', () => {
 
 describe('the schedule', () => {
   it('runs every quarter of an hour, by a role that may invoke this function and nothing else', () => {
-    const { ScheduleExpression, State, Target } = stack.only('AWS::Scheduler::Schedule').Properties;
+    const { ScheduleExpression, State, Target } = one(
+      stack.ofType('AWS::Scheduler::Schedule'),
+      (_id, each) => each.Properties.Target.Arn === reaperArn,
+    ).Properties;
     expect({ ScheduleExpression, State: State ?? 'ENABLED' }).toEqual({
       ScheduleExpression: 'rate(15 minutes)',
       State: 'ENABLED',
