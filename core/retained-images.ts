@@ -1,7 +1,7 @@
 import { atOnce, REGIONS_AT_ONCE } from './at-once.ts';
 import { tagKey } from './names.ts';
 import type { Image, Images, OfBuild, Regional } from './ports.ts';
-import type { RetainedImage } from './retention.ts';
+import { type RetainedImage, SETTLED_AFTER } from './retention.ts';
 import { readRetentionTag } from './retention-tag.ts';
 
 /** What retention has done to an image so far. `begun`: it was about to put it away, and may have. */
@@ -67,8 +67,7 @@ export async function inventory(
     }
     roots.set(region, new Set(result.value.flatMap(({ rootSnapshotId }) => rootSnapshotId ?? [])));
     for (const image of result.value) {
-      // Nobody has been given it yet.
-      if (tagKey.retention in image.tags && !(tagKey.resumableUntil in image.tags)) {
+      if (tagKey.retention in image.tags) {
         const judged = heldImage(image, region, home);
         if (typeof judged === 'object') held.push(judged);
         else {
@@ -87,6 +86,8 @@ function heldImage(image: OfBuild<Image>, region: string, home: string): HeldIma
   const tag = readRetentionTag(tagText);
   const content = image.tags[tagKey.contentDigest];
   const shelved = readShelvedTag(image.tags[tagKey.quarantined]);
+  // What is no time is NaN, and never comes.
+  const reserved = image.tags[tagKey.resumableUntil];
   if (tag === undefined) return `its tag ${tagKey.retention} is ${JSON.stringify(tagText)}`;
   if (shelved === 'unreadable') {
     return `its tag ${tagKey.quarantined} is ${JSON.stringify(image.tags[tagKey.quarantined])}`;
@@ -101,6 +102,7 @@ function heldImage(image: OfBuild<Image>, region: string, home: string): HeldIma
     tag,
     tagText,
     madeAt: image.startedAt,
+    settledAt: Math.max(image.startedAt + SETTLED_AFTER, reserved === undefined ? 0 : Date.parse(reserved)),
     launchable: image.state === 'available' && shelved === 'no',
     name: image.name,
     state: image.state,

@@ -4,8 +4,7 @@ import type { RetentionTag } from './retention-tag.ts';
 export const DAY = 86_400_000;
 
 /**
- * How long a build may take: TimeoutSeconds of the state machine, six hours, and as long again for its clean-up. What is younger may
- * still fail, and stands neither for itself nor against another.
+ * How long a build may take: TimeoutSeconds of the state machine, six hours, and as long again for its clean-up.
  */
 export const SETTLED_AFTER = 12 * 3_600_000;
 
@@ -26,6 +25,8 @@ export interface RetainedImage {
   readonly tag: RetentionTag;
   /** Epoch milliseconds. */
   readonly madeAt: number;
+  /** From when on it is certain that it was delivered: what is younger, or waits for another attempt of its build, may still go with that. */
+  readonly settledAt: number;
   /** Somebody may launch it: it is available, and nobody has put it away. */
   readonly launchable: boolean;
 }
@@ -64,7 +65,7 @@ const compare = (a: RetainedImage, b: RetainedImage): number =>
 /** Stands for its line: others may go because it is there. */
 const stands = ({ members }: Edition, now: number): boolean =>
   members.every(({ launchable, tag }) => launchable && !tag.gone) &&
-  members.some(({ home, madeAt }) => home && now - madeAt >= SETTLED_AFTER);
+  members.some(({ home, settledAt }) => home && now >= settledAt);
 
 /**
  * The editions that no recipe's wish keeps. The newest edition that stands decides for its whole line, by the tag of its original, so
@@ -82,7 +83,7 @@ export function unwanted<One extends RetainedImage>(all: readonly One[], now: nu
       return (
         newer < (keep ?? 1) ||
         (days !== undefined && now - edition.deliveredAt < days * DAY) ||
-        edition.members.some(({ madeAt }) => now - madeAt < SETTLED_AFTER)
+        !edition.members.every(({ settledAt }) => now >= settledAt)
       );
     };
     return editions.filter((edition, index) => {

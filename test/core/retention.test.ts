@@ -21,6 +21,7 @@ const image = (content: string, days: number, tag: object = {}, more: object = {
   content,
   tag: wish(tag),
   madeAt: now - days * DAY,
+  settledAt: now - days * DAY + SETTLED_AFTER,
   launchable: true,
   ...more,
 });
@@ -129,6 +130,7 @@ describe('an image goes', () => {
     expect(going([newest, image('2', 20), copy('2', 20)])).toEqual(['ami-2', 'ami-2-copy']);
     expect(going([newest, image('2', 20), copy('2', 20, { tag: wish({ never: true }) })])).toEqual([]);
     expect(going([newest, image('2', 20), copy('2', 0)])).toEqual([]);
+    expect(going([newest, image('2', 20), copy('2', 20, { settledAt: now + 1 })])).toEqual([]);
   });
   test('as old as the day when a build last wanted it', () => {
     const images = [image('1', 10, { keep: 1 }), image('2', 90, { keep: 1, wantedAt: now - DAY })];
@@ -139,9 +141,10 @@ describe('an image goes', () => {
 describe('what is no reason for another to go', () => {
   const old = image('2', 20, { keep: 1 });
   test('an image that may still fail', () => {
-    const at = (age: number) => image('1', 0, { keep: 1 }, { madeAt: now - age });
-    expect(going([at(SETTLED_AFTER - 1), old])).toEqual([]);
-    expect(going([at(SETTLED_AFTER), old])).toEqual(['ami-2']);
+    const at = (settledAt: number) => image('1', 1, { keep: 1 }, { settledAt });
+    expect(going([at(now + 1), old])).toEqual([]);
+    expect(going([at(Number.NaN), old])).toEqual([]);
+    expect(going([at(now), old])).toEqual(['ami-2']);
   });
   test('an image that somebody wants gone', () =>
     expect(going([image('1', 10, { keep: 1, gone: true }), old])).toEqual(['ami-1']));
@@ -232,7 +235,7 @@ describe('whatever the images', () => {
   test('what goes today goes tomorrow, if nothing else has changed', () =>
     fc.assert(
       fc.property(some, fc.nat(50), (all, later) => {
-        const images = made(all).filter(({ madeAt }) => now - madeAt >= SETTLED_AFTER);
+        const images = made(all).filter(({ settledAt }) => now >= settledAt);
         expect(going(images, now + later * DAY)).toEqual(expect.arrayContaining(going(images)));
       }),
     ));

@@ -489,8 +489,24 @@ describe('by hand', () => {
   });
 });
 
-test('what waits for the next attempt of a failed build, or has no tag of retention, is nobody’s', async () => {
-  const waiting = made({ keep: 1 }, { [tagKey.resumableUntil]: '2027-01-01T00:00:00.000Z' });
+test('what waits for the next attempt of a failed build neither goes nor makes others go, until its time is over', async () => {
+  const until = new Date(world.region(HOME).time + 30 * DAY).toISOString();
+  const waiting = made({ keep: 1 });
+  for (const [region, id] of [
+    [HOME, waiting.home],
+    [COPY, waiting.copy],
+  ] as const) {
+    const held = image(region, id);
+    if (held) held.tags = { ...held.tags, [tagKey.resumableUntil]: until };
+  }
+  const newest = made({ keep: 1 }, { [tagKey.resumableUntil]: until });
+  expect(await run()).toMatchObject({ quarantined: [], uncertain: 0 });
+  later(30);
+  expect(await run()).toMatchObject({ quarantined: both(waiting) });
+  expect(states(newest)).toEqual(['available', 'available']);
+});
+
+test('what has no tag of retention is nobody’s', async () => {
   const foreign = made({ keep: 1 });
   for (const [region, id] of [
     [HOME, foreign.home],
@@ -503,7 +519,7 @@ test('what waits for the next attempt of a failed build, or has no tag of retent
   }
   made({ keep: 1 });
   expect(await run()).toMatchObject({ quarantined: [], uncertain: 0 });
-  expect([...states(waiting), ...states(foreign)]).toEqual(Array(4).fill('available'));
+  expect(states(foreign)).toEqual(['available', 'available']);
 });
 
 describe.each([false, true])('a run that fails at any call (answer lost: %s)', (lost) => {
