@@ -175,6 +175,18 @@ const tagsOf = (tags: readonly Tag[] = []): Context => ({
   'aws:TagKeys': tags.map(({ Key = '' }) => Key),
 });
 
+/** What DescribeImageReferences reads with the rights of its caller ("Identify your resources referencing specified AMIs", required permissions). */
+const readByReferences: readonly Question[] = [
+  'ec2:DescribeInstances',
+  'ec2:DescribeLaunchTemplates',
+  'ec2:DescribeLaunchTemplateVersions',
+  'ssm:DescribeParameters',
+  'ssm:GetParameters',
+  'imagebuilder:ListImageRecipes',
+  'imagebuilder:ListContainerRecipes',
+  'imagebuilder:GetContainerRecipe',
+].map((action) => ({ action, resource: '*', context: { 'aws:CalledVia': ['ec2-images.amazonaws.com'] } }));
+
 /** The questions of one call, those of tagging in a call that creates included. `source` is the region that a copy is made of. */
 export function ec2Questions(
   records: Records,
@@ -183,6 +195,9 @@ export function ec2Questions(
   source: Records = records,
 ): Question[] {
   const action = `ec2:${operation}`;
+  if (operation === 'DescribeImageReferences') {
+    return [{ action, resource: '*', context: {} }, ...readByReferences];
+  }
   if (WITHOUT_RESOURCE.test(operation)) return [{ action, resource: '*', context: {} }];
   const ask = targets[operation];
   if (ask === undefined) throw unsupported(`the authorization of ${action}`);

@@ -3,7 +3,15 @@ import { unsupported } from '../front/service-error.ts';
 import { ec2Questions, type Records } from './ec2-questions.ts';
 import { type Iam, REFUSALS } from './iam.ts';
 import { allowed, type Question } from './policy.ts';
-import { ebsQuestions, keyQuestions, s3Questions, ssmQuestions, statesQuestions } from './questions.ts';
+import {
+  autoScalingQuestions,
+  ebsQuestions,
+  eventsQuestions,
+  keyQuestions,
+  s3Questions,
+  ssmQuestions,
+  statesQuestions,
+} from './questions.ts';
 
 /** Throws a service's refusal unless whoever has this key may do what is asked. */
 export type Authorize = (asked: Asked, accessKey: string) => Promise<void>;
@@ -30,6 +38,8 @@ export const guard =
     const place = { region, accountId };
     const ask = async (): Promise<Question[]> => {
       switch (service) {
+        case 'autoscaling':
+          return autoScalingQuestions(action);
         case 'ec2': {
           const { SourceRegion: name } = input;
           const here = await records(region);
@@ -37,6 +47,8 @@ export const guard =
         }
         case 'ebs':
           return ebsQuestions(await records(region), action, input);
+        case 'events':
+          return eventsQuestions(place, action, input);
         case 's3':
           return s3Questions(action, input);
         case 'ssm':

@@ -61,6 +61,27 @@ export function ssmQuestions({ region, accountId }: Place, operation: string, bo
 /** KMS: one key, by its ARN; what has none is refused by its name. */
 export const keyQuestions = (arn: string, operation: string): Question[] => one(`kms:${operation}`, arn);
 
+/** EventBridge: one bus, and what is said on it. */
+export function eventsQuestions(
+  { region, accountId }: Place,
+  operation: string,
+  { Entries }: Body,
+): Question[] {
+  const entries = (Entries ?? []) as Readonly<Record<string, string>>[];
+  return entries.flatMap(({ EventBusName = 'default', Source = '', DetailType = '' }) =>
+    one(`events:${operation}`, `arn:aws:events:${region}:${accountId}:event-bus/${EventBusName}`, {
+      'events:source': Source,
+      'events:detail-type': DetailType,
+    }),
+  );
+}
+
+/** Auto Scaling: what describes has no resource-level permissions. */
+export function autoScalingQuestions(operation: string): Question[] {
+  if (operation.startsWith('Describe')) return one(`autoscaling:${operation}`, '*');
+  throw unsupported(`the authorization of autoscaling:${operation}`);
+}
+
 /** Step Functions: one execution or state machine each. */
 export function statesQuestions(_place: Place, operation: string, body: Body): Question[] {
   const resource = body.executionArn ?? body.stateMachineArn ?? body.resourceArn;
