@@ -35,8 +35,9 @@ const run = retention({
   notices: eventNotices(process.env, home),
   clock: systemClock,
   log,
+  // Versions 1 and 2 of the AWS CLI take a blob from a file alike, and from an argument each in its own way.
   undo: (imageId) =>
-    `aws lambda invoke --region ${home} --function-name ${self} --cli-binary-format raw-in-base64-out --payload '{"restore":"${imageId}"}' /dev/stdout`,
+    `echo '{"restore":"${imageId}"}' | aws lambda invoke --region ${home} --function-name ${self} --payload fileb:///dev/stdin /dev/stdout`,
   settings,
 });
 

@@ -31,7 +31,7 @@ export interface Ended {
 
 /** Runs a judge against the stage's cloud, with nothing of this process's environment but PATH. */
 export async function judge(
-  stage: Stage,
+  stage: Pick<Stage, 'cloud' | 'stateDirectory'>,
   command: string,
   args: readonly string[],
   environment: Record<string, string> = {},
