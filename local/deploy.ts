@@ -48,6 +48,8 @@ export interface DeploySettings {
   readonly policies?: (place: DeployedPlace) => Readonly<Record<string, readonly Statement[]>>;
   /** How long the verified copies of a failed build wait for the next attempt; infra/ has 24. */
   readonly resumableHours?: number;
+  /** What the paths of SSM parameters begin with; infra/ has /ami-foundry/. */
+  readonly parameterPrefix?: string;
   /** How many days an image that retires is put away before it is deleted; infra/ has 14. */
   readonly quarantineDays?: number;
 }
@@ -72,6 +74,7 @@ export async function deploy(
     workerSeconds = WORKER_SECONDS[cloud.workers],
     resumableHours = 24,
     quarantineDays = 14,
+    parameterPrefix = '/',
     policies,
   }: DeploySettings = {},
 ): Promise<Deployment> {
@@ -111,7 +114,7 @@ export async function deploy(
       WINDOWS_IMAGE_PARAMETER: windowsImageParameter,
       WINDOWS_INSTANCE_TYPES: 'm6i.large,m5.large',
       DISTRIBUTION_REGIONS: distributionRegions,
-      PARAMETER_PREFIX: '/',
+      PARAMETER_PREFIX: parameterPrefix,
     },
     launch: {
       ARTIFACTS_BUCKET: artifactsBucket,
@@ -147,7 +150,7 @@ export async function deploy(
     retention: {
       ARTIFACTS_BUCKET: artifactsBucket,
       DISTRIBUTION_REGIONS: distributionRegions,
-      PARAMETER_PREFIX: '/',
+      PARAMETER_PREFIX: parameterPrefix,
       QUARANTINE_DAYS: String(quarantineDays),
       DRY_RUN: 'no',
     },

@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
+import {
+  CreateLaunchTemplateCommand,
+  DescribeImagesCommand,
+  DescribeSubnetsCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { DeleteParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { expect } from 'vitest';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import type { RecordedCall } from '../../local/faults.ts';
@@ -94,6 +100,36 @@ async function journalGone({ s3 }: Factory, name: string): Promise<void> {
     if (KeyCount === 0) return;
     await pause(100);
   }
+}
+
+/** The image is put away, taken out, put away again and deleted, everywhere. */
+async function retires({ cloud, ec2 }: Factory, name: string): Promise<void> {
+  const { region: home, endpoint, credentials } = cloud;
+  const Filters = [{ Name: 'tag:ami-foundry:build', Values: [name] }];
+  const { Images: [image] = [] } = await ec2.send(new DescribeImagesCommand({ Filters }));
+  for (const region of [home, ...COPY_REGIONS]) {
+    const client = { region, endpoint, credentials };
+    // Whoever reads `latest` uses it.
+    await new SSMClient(client).send(
+      new DeleteParameterCommand({ Name: '/ami-foundry/once-published/latest' }),
+    );
+    await new EC2Client(client).send(
+      new CreateLaunchTemplateCommand({
+        LaunchTemplateName: name,
+        LaunchTemplateData: { ImageId: 'resolve:ssm:/ami-foundry/once-published/latest:1' },
+      }),
+    );
+  }
+  for (const event of [
+    { retire: image?.ImageId },
+    { restore: image?.ImageId },
+    { retire: image?.ImageId },
+    {},
+  ]) {
+    const { functionError, payload } = await cloud.lambda.invoke('ami-foundry-retention', event);
+    expect(functionError, JSON.stringify(payload)).toBeUndefined();
+  }
+  expect((await ec2.send(new DescribeImagesCommand({ Filters, IncludeDisabled: true }))).Images).toEqual([]);
 }
 
 /** The calls after which a build goes on, if they are refused once. */
@@ -242,6 +278,7 @@ export const roads: readonly Road[] = [
       }),
     end: 'InvalidRequest',
   },
+  { name: 'retires', recipe: everywhere('once-published'), after: retires, end: 'SUCCEEDED' },
   {
     name: 'would be public',
     recipe: everywhere('image', { share: { public: true } }),

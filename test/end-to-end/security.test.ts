@@ -49,6 +49,9 @@ beforeAll(async () => {
         windowsImageParameter,
         distributionRegions: COPY_REGIONS.join(','),
       })),
+    // As the policies have it; and what is put away is deleted by the next run.
+    parameterPrefix: '/ami-foundry/',
+    quarantineDays: 0,
     // Longer than a snapshot step is patient: a guest that does not answer the ejection.
     cloud: { delays: { volumeDetaching: 1500 }, log: (line) => log.push(line) },
   });

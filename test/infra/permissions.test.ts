@@ -7,6 +7,11 @@ import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 /** Actions that take no resource: Service Authorization Reference, the tables of EC2, CloudWatch Logs and X-Ray. */
 const withoutResource = [
   /^ec2:Describe(Images|Instances|Regions|Snapshots|Subnets|Volumes)$/,
+  /^ec2:Describe(ImageReferences|LaunchTemplates|LaunchTemplateVersions)$/,
+  /^autoscaling:Describe(AutoScalingGroups|LaunchConfigurations)$/,
+  // Amazon EC2 User Guide, "Identify your resources referencing specified AMIs": only as DescribeImageReferences calls them (aws:CalledVia).
+  /^ssm:(DescribeParameters|GetParameters)$/,
+  /^imagebuilder:(ListImageRecipes|ListContainerRecipes|GetContainerRecipe)$/,
   /^ec2:Get(EbsEncryptionByDefault|ImageBlockPublicAccessState)$/,
   /^servicequotas:GetServiceQuota$/,
   // Step Functions Developer Guide, "Using CloudWatch Logs to log execution history".
