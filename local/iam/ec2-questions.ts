@@ -176,16 +176,28 @@ const tagsOf = (tags: readonly Tag[] = []): Context => ({
 });
 
 /** What DescribeImageReferences reads with the rights of its caller ("Identify your resources referencing specified AMIs", required permissions). */
-const readByReferences: readonly Question[] = [
-  'ec2:DescribeInstances',
-  'ec2:DescribeLaunchTemplates',
-  'ec2:DescribeLaunchTemplateVersions',
-  'ssm:DescribeParameters',
-  'ssm:GetParameters',
-  'imagebuilder:ListImageRecipes',
-  'imagebuilder:ListContainerRecipes',
-  'imagebuilder:GetContainerRecipe',
-].map((action) => ({ action, resource: '*', context: { 'aws:CalledVia': ['ec2-images.amazonaws.com'] } }));
+function readByReferences({ settings: { region, accountId } }: Records): Question[] {
+  const context = { 'aws:CalledVia': ['ec2-images.amazonaws.com'] };
+  const any = [
+    'ec2:DescribeInstances',
+    'ec2:DescribeLaunchTemplates',
+    'ec2:DescribeLaunchTemplateVersions',
+    'ssm:DescribeParameters',
+    'imagebuilder:ListImageRecipes',
+    'imagebuilder:ListContainerRecipes',
+  ].map((action) => ({ action, resource: '*', context }));
+  // Each parameter and each recipe, whatever it is called.
+  const each = (action: string, resource: string) => ({
+    action,
+    resource: `arn:aws:${action.split(':')[0]}:${region}:${accountId}:${resource}`,
+    context,
+  });
+  return [
+    ...any,
+    each('ssm:GetParameters', 'parameter/of-the-account'),
+    each('imagebuilder:GetContainerRecipe', 'container-recipe/of-the-account/1.0.0'),
+  ];
+}
 
 /** The questions of one call, those of tagging in a call that creates included. `source` is the region that a copy is made of. */
 export function ec2Questions(
@@ -196,7 +208,7 @@ export function ec2Questions(
 ): Question[] {
   const action = `ec2:${operation}`;
   if (operation === 'DescribeImageReferences') {
-    return [{ action, resource: '*', context: {} }, ...readByReferences];
+    return [{ action, resource: '*', context: {} }, ...readByReferences(records)];
   }
   if (WITHOUT_RESOURCE.test(operation)) return [{ action, resource: '*', context: {} }];
   const ask = targets[operation];
