@@ -135,7 +135,12 @@ export const buildState = z.object({
   }),
 
   // Added by Snapshot.
-  snapshot: z.object({ snapshotId, startedAt: z.number() }),
+  snapshot: z.object({
+    snapshotId,
+    startedAt: z.number(),
+    /** The failed build that made it, when this one goes on from there. */
+    from: z.optional(z.string()),
+  }),
 
   // Added by LaunchWindows.
   windows: z.object({
@@ -201,6 +206,14 @@ export const buildState = z.object({
     /** Copies that wait for the next attempt, and those that are gone. */
     kept: z.array(z.string()),
     removed: z.array(z.string()),
+  }),
+
+  // Added by Salvage.
+  salvaged: z.object({
+    /** Images and snapshots that wait for the next attempt. */
+    kept: z.array(z.string()),
+    /** Where to read more and how to go on: lines for people. */
+    told: z.string(),
   }),
 
   // Added by CleanUp.

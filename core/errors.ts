@@ -61,6 +61,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'Two resources carry the name that only one may carry.',
   },
+  BuildNotFound: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'There is no such build, or no factory to ask.',
+  },
+  BuildRunning: { owner: 'caller', retryable: false, meaning: 'The build runs, so it cannot be resumed.' },
   ImageNameTaken: {
     owner: 'caller',
     retryable: false,

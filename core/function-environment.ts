@@ -72,6 +72,11 @@ export const functionEnvironment = {
     /** How long the verified copies of a failed build wait for the next attempt; 0: not at all. */
     RESUMABLE_HOURS: hours,
   }),
+  salvage: z.object({
+    ARTIFACTS_BUCKET: bucket,
+    /** How long what is whole of a failed build waits for the next attempt; 0: not at all. */
+    RESUMABLE_HOURS: hours,
+  }),
   'clean-up': z.object({ ARTIFACTS_BUCKET: bucket }),
   reaper: z.object({
     /** Whose executions the builds are. */

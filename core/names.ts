@@ -37,6 +37,14 @@ export function executionName(recipeName: string, recipeDigest: string, attempt 
   return attempt === 1 ? name : `${name}-${attempt}`;
 }
 
+/** The name of the next attempt at a build: 80 characters at most, as Step Functions allows. */
+export function nextAttempt(name: string): string {
+  const [, base = name, attempt = '1'] =
+    /^(.*-[0-9a-f]{12})(?:-([0-9]{1,4}))?$/.exec(name) ?? /^(.*?)(?:-([0-9]{1,4}))?$/.exec(name) ?? [];
+  const ending = `-${Number(attempt) + 1}`;
+  return `${base.slice(0, 80 - ending.length)}${ending}`;
+}
+
 /**
  * Name of the AMI: what it is, then the digest of its content, so that two different images never share a name.
  * 3 to 128 characters out of letters, digits, space and ()[]./-'@_ (RegisterImage).
@@ -76,7 +84,14 @@ export const imageRecords = ['manifest.mtree.gz', 'sbom.cdx.json'] as const;
 export type ImageRecord = (typeof imageRecords)[number];
 
 /** What a build leaves in the artifacts bucket. */
-export const buildFiles = ['job', 'console.log', 'report.json', ...imageRecords] as const;
+export const buildFiles = [
+  'job',
+  'console.log',
+  'report.json',
+  'failure.json',
+  'history.json',
+  ...imageRecords,
+] as const;
 
 /** Keys of a build's objects in the artifacts bucket, which forgets them after a month. */
 export const artifactKey = (build: string, file: (typeof buildFiles)[number]): string =>

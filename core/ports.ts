@@ -132,6 +132,10 @@ export interface Snapshots {
   findByBuild(build: string): Promise<Snapshot[]>;
   /** What any build made. */
   findOfAnyBuild(): Promise<OfBuild<Snapshot>[]>;
+  /** Those of failed builds that wait for a next attempt at this very content. */
+  findResumable(contentDigest: string): Promise<OfBuild<Snapshot>[]>;
+  /** Adds a tag to a snapshot of the factory. */
+  tag(snapshotId: string, key: string, value: string): Promise<void>;
   /** No error when it is gone. */
   delete(snapshotId: string): Promise<void>;
 }
@@ -335,6 +339,36 @@ export interface Executions {
   describe(build: string): Promise<BuildExecution>;
   /** Whether this holds for the output, JSON, of any execution that succeeded and ended at that time or later. */
   anyOutputSince(time: number, holds: (output: string) => boolean): Promise<boolean>;
+}
+
+/** Builds as people see them: executions of a factory's state machine, by ARN. */
+export interface Builds {
+  /** ARNs of the state machines that build images, in this account and region. */
+  factories(): Promise<string[]>;
+  /** Undefined when there is no such execution. `input` is the JSON that it was started with. */
+  describe(
+    arn: string,
+  ): Promise<
+    { readonly status: string; readonly input: string; readonly stateMachineArn: string } | undefined
+  >;
+  /** The ARN of the execution of that name and input, which it starts unless it runs; undefined when the name is taken. */
+  start(stateMachineArn: string, name: string, input: string): Promise<string | undefined>;
+}
+
+/** What happened in an execution, in order; the data that passed between its states is left out. */
+export interface ExecutionHistory {
+  events(executionArn: string): Promise<
+    {
+      readonly id: number;
+      /** ISO time. */
+      readonly at: string;
+      readonly type: string;
+      /** Of the state. */
+      readonly name?: string | undefined;
+      readonly error?: string | undefined;
+      readonly cause?: string | undefined;
+    }[]
+  >;
 }
 
 export interface Artifacts {

@@ -1,6 +1,6 @@
 import type { Thing, ThingKind } from './leftovers.ts';
-import { type Tags, tagKey } from './names.ts';
 import type { Image, Images, Instances, OfBuild, Snapshot, Snapshots, Volumes } from './ports.ts';
+import { resumableUntil } from './resumable.ts';
 
 interface Account {
   readonly instances: Instances;
@@ -87,15 +87,22 @@ export async function taggedCopies(
 }
 
 const imagesOf = (found: readonly OfBuild<Image>[]): TaggedThing[] =>
-  found.map((one) => ({ ...one, ...reserved(one.tags), kind: 'image', id: one.imageId, holders: [] }));
+  found.map((one) => ({
+    ...one,
+    resumableUntil: resumableUntil(one.tags),
+    kind: 'image',
+    id: one.imageId,
+    holders: [],
+  }));
 
 const snapshotsOf = (found: readonly OfBuild<Snapshot>[]): TaggedThing[] =>
-  found.map((one) => ({ ...one, ...reserved(one.tags), kind: 'snapshot', id: one.snapshotId, holders: [] }));
-
-const reserved = (tags: Tags | undefined): { resumableUntil?: number } => {
-  const until = Date.parse(tags?.[tagKey.resumableUntil] ?? '');
-  return Number.isNaN(until) ? {} : { resumableUntil: until };
-};
+  found.map((one) => ({
+    ...one,
+    resumableUntil: resumableUntil(one.tags),
+    kind: 'snapshot',
+    id: one.snapshotId,
+    holders: [],
+  }));
 
 const inOrder = (things: readonly TaggedThing[]): TaggedThing[] =>
   things

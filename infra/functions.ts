@@ -94,6 +94,7 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     distribute: {},
     publish: { ARTIFACTS_BUCKET },
     'roll-back': { ARTIFACTS_BUCKET, RESUMABLE_HOURS: String(settings.resumableHours) },
+    salvage: { ARTIFACTS_BUCKET, RESUMABLE_HOURS: String(settings.resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET },
   };
 };

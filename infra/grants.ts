@@ -18,6 +18,7 @@ import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
 import type { FoundrySettings } from './settings.ts';
+import { buildImageName } from './state-machine.ts';
 
 export interface GrantTargets {
   readonly artifacts: Bucket;
@@ -96,12 +97,13 @@ export function grantsOf(
         ...imageParameters(scope, settings.workerImageParameter),
         ...imageParameters(scope, settings.windowsImageParameter),
       ]),
-      describe('Images'),
-      // An image that is adopted takes over what the recipe says of retention.
+      describe('Images', 'Snapshots'),
+      // An image that is adopted takes over what the recipe says of retention; what is adopted of a failed build must last.
       allow('ec2:CreateTags', image, {
         ...ours,
-        'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.retention] },
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.retention, tagKey.resumableUntil] },
       }),
+      tagAsResumable(snapshot),
       // The worker puts manifest and SBOM by presigned URLs, which S3 judges by their signer's role.
       allow('s3:PutObject', [
         buildObject('job'),
@@ -257,6 +259,12 @@ export function grantsOf(
       allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
       listsJournals(artifacts),
     ],
+    salvage: [
+      describe('Images', 'Snapshots'),
+      tagAsResumable([image, snapshot]),
+      allow('states:GetExecutionHistory', executionsOf(scope)),
+      allow('s3:PutObject', [buildObject('failure.json'), buildObject('history.json')]),
+    ],
     'clean-up': [
       ...endings(scope),
       allow('s3:GetObject', imageRecords.map(buildObject)),
@@ -284,7 +292,7 @@ export function reaperGrants(
     ...hidden(all),
     allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
     listsJournals(artifacts),
-    allow('states:DescribeExecution', executionsOf(stateMachine)),
+    allow('states:DescribeExecution', executionsOf(scope)),
     allow('states:ListExecutions', stateMachine.stateMachineArn),
   ];
 }
@@ -375,6 +383,13 @@ const hidden = (all: Everywhere) => [
 const listsJournals = (artifacts: Bucket) =>
   allow('s3:ListBucket', artifacts.bucketArn, { StringLike: { 's3:prefix': `${openJournals}*` } });
 
+/** What is whole of a failed build may be marked for the next attempt, and in no other way. */
+const tagAsResumable = (resources: string | readonly string[]) =>
+  allow('ec2:CreateTags', resources, {
+    ...ours,
+    'ForAllValues:StringEquals': { 'aws:TagKeys': [tagKey.resumableUntil] },
+  });
+
 /** Finding what builds made, and ending it. */
 function endings(scope: Construct): readonly PolicyStatement[] {
   const { instance, volume, image, snapshot } = ec2Resources(scope);
@@ -408,9 +423,9 @@ function ec2Resources(scope: Construct) {
   };
 }
 
-const executionsOf = (stateMachine: StateMachine): string => {
-  const { partition, region, account } = Stack.of(stateMachine);
-  return `arn:${partition}:states:${region}:${account}:execution:${stateMachine.stateMachineName}:*`;
+const executionsOf = (scope: Construct): string => {
+  const { partition, region, account } = Stack.of(scope);
+  return `arn:${partition}:states:${region}:${account}:execution:${buildImageName(scope)}:*`;
 };
 
 /** One ARN per architecture. Public parameters belong to no account (Systems Manager User Guide, "Working with public parameters"). */
@@ -423,7 +438,7 @@ function imageParameters(scope: Construct, name: string): string[] {
 
 /** The wildcards of the steps' grants, each with its reason; any other is an error of synthesis (AwsSolutions-IAM5). */
 export function acknowledgeWildcards(role: Role, artifacts: Bucket, settings: FoundrySettings): void {
-  const because = acknowledgeEc2Wildcards(role, settings);
+  const because = acknowledgeSharedWildcards(role, settings);
   const { sourceBuckets = [] } = settings;
   because(
     'arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:network-interface/*',
@@ -451,27 +466,23 @@ export function acknowledgeWildcards(role: Role, artifacts: Bucket, settings: Fo
 }
 
 /** The same for the reaper's. */
-export function acknowledgeReaperWildcards(
-  role: Role,
-  { stateMachine, artifacts, settings }: ReaperTargets,
-): void {
-  const because = acknowledgeEc2Wildcards(role, settings);
+export function acknowledgeReaperWildcards(role: Role, { artifacts, settings }: ReaperTargets): void {
+  const because = acknowledgeSharedWildcards(role, settings);
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
   because(`<${bucket}.Arn>/${journalKey('*')}`, 'Each build has a journal of its own.');
-  const id = Stack.of(role).getLogicalId(stateMachine.node.defaultChild as CfnElement);
-  because(
-    `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:<${id}.Name>:*`,
-    'Callers choose the names of executions; they are those of one state machine.',
-  );
 }
 
-export function acknowledgeEc2Wildcards(
+export function acknowledgeSharedWildcards(
   role: Role,
   { distributionRegions = [], parameterPrefix }: FoundrySettings,
 ) {
   const because = (resource: string, reason: string) =>
     acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
   because('*', 'Describe calls of EC2 have no resource-level permissions.');
+  because(
+    `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${buildImageName(role)}:*`,
+    'Callers choose the names of executions; they are those of one state machine.',
+  );
   const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
   for (const type of ['instance', 'volume']) {
     because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');

@@ -7,7 +7,7 @@ import type { EnvironmentOf } from '../core/function-environment.ts';
 import { quarantineKey, tagKey } from '../core/names.ts';
 import { retentionNotices } from './announcements.ts';
 import { factoryFunction } from './functions.ts';
-import { acknowledgeEc2Wildcards, allow, type Conditions, describe, everywhere, ours } from './grants.ts';
+import { acknowledgeSharedWildcards, allow, type Conditions, describe, everywhere, ours } from './grants.ts';
 import { schedule } from './schedule.ts';
 import type { FoundrySettings } from './settings.ts';
 
@@ -99,7 +99,7 @@ export function retention(scope: Construct, targets: RetentionTargets): void {
     environment,
     grants: grants(scope, targets),
   });
-  const because = acknowledgeEc2Wildcards(role, settings);
+  const because = acknowledgeSharedWildcards(role, settings);
   const bucket = Stack.of(role).getLogicalId(artifacts.node.defaultChild as CfnElement);
   because(`<${bucket}.Arn>/${quarantineKey('*', '*')}`, 'Each image has a record of its own.');
 

@@ -10,9 +10,13 @@ import { acknowledge } from './acknowledge.ts';
 
 const definition = fileURLToPath(new URL('../statemachines/build-image.asl.json', import.meta.url));
 
+/** Its name, which functions' policies need before there is a state machine, and by which the CLI finds it. */
+export const buildImageName = (scope: Construct): string => `${Stack.of(scope).stackName}-build-image`;
+
 /** The state machine, from the very file that the local cloud runs; its holes are filled with the functions' ARNs. */
 export function buildImage(scope: Construct, functions: Readonly<Record<StepName, IFunction>>): StateMachine {
   const stateMachine = new StateMachine(scope, 'BuildImage', {
+    stateMachineName: buildImageName(scope),
     stateMachineType: StateMachineType.STANDARD,
     definitionBody: DefinitionBody.fromFile(definition),
     definitionSubstitutions: Object.fromEntries(

@@ -138,6 +138,7 @@ export async function deploy(
     distribute: {},
     publish: { ARTIFACTS_BUCKET: artifactsBucket },
     'roll-back': { ARTIFACTS_BUCKET: artifactsBucket, RESUMABLE_HOURS: String(resumableHours) },
+    salvage: { ARTIFACTS_BUCKET: artifactsBucket, RESUMABLE_HOURS: String(resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },
     reaper: {
       ARTIFACTS_BUCKET: artifactsBucket,

@@ -6,6 +6,8 @@ export interface JsonService {
   readonly service: string;
   /** What `X-Amz-Target` begins with, such as `AmazonSSM`. */
   readonly target: string;
+  /** Version of the protocol; 1.1 when absent. */
+  readonly json?: '1.0' | '1.1';
 }
 
 /** Attempts at one call, as the SDK's standard mode has it. */
@@ -21,7 +23,7 @@ const throttled = ['ThrottlingException', 'Throttling', 'TooManyRequestsExceptio
 export function jsonService(
   environment: NodeJS.ProcessEnv,
   region: string,
-  { service, target }: JsonService,
+  { service, target, json = '1.1' }: JsonService,
 ): (operation: string, input: object) => Promise<unknown> {
   const {
     AWS_ACCESS_KEY_ID: accessKeyId = '',
@@ -49,7 +51,10 @@ export function jsonService(
       const response = await client.fetch(url, {
         method: 'POST',
         body,
-        headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `${target}.${operation}` },
+        headers: {
+          'content-type': `application/x-amz-json-${json}`,
+          'x-amz-target': `${target}.${operation}`,
+        },
       });
       status = response.status;
       text = await response.text();

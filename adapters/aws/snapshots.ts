@@ -1,5 +1,6 @@
 import {
   CreateSnapshotCommand,
+  CreateTagsCommand,
   DeleteSnapshotCommand,
   DescribeSnapshotsCommand,
   type EC2Client,
@@ -7,6 +8,7 @@ import {
   type Filter,
   paginateDescribeSnapshots,
 } from '@aws-sdk/client-ec2';
+import { tagKey } from '../../core/names.ts';
 import type { OfBuild, Snapshot, Snapshots } from '../../core/ports.ts';
 import { unless } from './absence.ts';
 import { buildOf, fromTags, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
@@ -52,6 +54,15 @@ export const ec2Snapshots = (ec2: EC2Client): Snapshots => ({
 
   findByBuild: (build) => find(ec2, ofBuild(build)),
   findOfAnyBuild: () => find(ec2, ofAnyBuild),
+  findResumable: (contentDigest) =>
+    find(ec2, [
+      { Name: `tag:${tagKey.contentDigest}`, Values: [contentDigest] },
+      { Name: 'tag-key', Values: [tagKey.resumableUntil] },
+    ]),
+
+  async tag(snapshotId, key, value) {
+    await ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: [{ Key: key, Value: value }] }));
+  },
 
   async delete(snapshotId) {
     await unless(['InvalidSnapshot.NotFound'], () =>

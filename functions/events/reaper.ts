@@ -89,9 +89,9 @@ export const reaper = (account: ReaperDependencies) => {
   const { DRY_RUN: dryRun } = settings;
   const end = endThing(account, account.elsewhere);
 
-  /** Another build may have found the image of one that ended badly, and delivered it. */
+  /** Another build may have taken over what one that ended badly has made, and delivered it. */
   async function adopted({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> {
-    if (kind !== 'image') return false;
+    if (kind !== 'image' && kind !== 'snapshot') return false;
     return await executions.anyOutputSince(startedAt, (output) => deliveredBy(output)?.includes(id) ?? false);
   }
 

@@ -7,7 +7,14 @@ import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../cor
 export const cleanUpStep = {
   name: 'clean-up',
   input: z.partial(
-    z.pick(buildState, { worker: true, snapshot: true, windows: true, image: true, bootTest: true }),
+    z.pick(buildState, {
+      worker: true,
+      snapshot: true,
+      windows: true,
+      image: true,
+      bootTest: true,
+      salvaged: true,
+    }),
   ),
   output: z.pick(buildState, { cleaned: true }),
   options: z.object({ outcome: z.enum(['succeeded', 'failed']) }),
@@ -22,7 +29,8 @@ interface CleanUpDependencies {
 }
 
 /**
- * Removes what the build made and does not deliver: all of it after a failure, all but image and snapshot after success.
+ * Removes what the build made and does not deliver: all of it after a failure, but for what Salvage has kept, and all but image and snapshot
+ * after success.
  * Finds by tag as well as by id, because a create whose answer was lost has left only its tags, and a search by tag may
  * not see yet what was made a moment ago. Forgiving of absence.
  * Keeps the manifest and the SBOM of what is delivered.
@@ -38,6 +46,7 @@ export const cleanUp =
     const knownInstances = [state.worker, state.windows, ...(state.bootTest?.machines ?? [])];
     const workers = await ofBuild(instances, build, knownInstances, 'instanceId');
     const alive = workers.filter(({ state }) => state !== 'terminated').map(({ instanceId }) => instanceId);
+    const kept = new Set(state.salvaged?.kept);
     // The name of an execution comes free after 90 days (StartExecution), at once when the state machine is made anew: what an
     // earlier one delivered carries the same tag, and stays.
     const ofThisExecution = ({ startedAt }: { readonly startedAt?: number | undefined }) =>
@@ -62,10 +71,10 @@ export const cleanUp =
     // The records of a build go after a month; those of an image stay as long as it may be asked about.
     if (!failed) {
       for (const file of imageRecords)
-        await artifacts.copy(artifactKey(build, file), imageRecordKey(build, file));
+        await artifacts.copy(artifactKey(state.snapshot?.from ?? build, file), imageRecordKey(build, file));
     }
     const allImages = failed ? await ofBuild(images, build, [state.image], 'imageId') : [];
-    const doomed = allImages.filter(ofThisExecution);
+    const doomed = allImages.filter(ofThisExecution).filter(({ imageId }) => !kept.has(imageId));
     const doomedImages = doomed.map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);
     // CreateImage makes a snapshot too, whose id only its image tells at first.
@@ -75,7 +84,8 @@ export const cleanUp =
     const knownSnapshots = [state.snapshot, state.windows, ...held];
     const allSnapshots = (await ofBuild(snapshots, build, knownSnapshots, 'snapshotId'))
       .filter(ofThisExecution)
-      .map(({ snapshotId }) => snapshotId);
+      .map(({ snapshotId }) => snapshotId)
+      .filter((id) => !kept.has(id));
     const doomedSnapshots = failed
       ? allSnapshots
       : allSnapshots.filter((snapshotId) => snapshotId !== state.snapshot?.snapshotId);

@@ -8,18 +8,22 @@ import type { functionEnvironment } from '../../core/function-environment.ts';
 import { renderJob } from '../../core/job.ts';
 import { artifactKey, buildTags, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
-import type { Artifacts, Images, Mirror, Parameters, Sources } from '../../core/ports.ts';
+import type { Artifacts, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
 import { parameterPath } from '../../core/publication.ts';
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
+import { prolonged, resumableUntil } from '../../core/resumable.ts';
 import { imageLine, readRetentionTag, retentionTag } from '../../core/retention-tag.ts';
 import { inheritedProperties, roadWarnings, windowsImageProblems } from '../../core/windows-road.ts';
 
 export const planStep = {
   name: 'plan',
   input: z.pick(buildState, { recipe: true, dryRun: true }),
-  output: z.pick(buildState, { dryRun: true, plan: true, adopted: true }),
+  output: z.extend(
+    z.pick(buildState, { dryRun: true, plan: true, adopted: true }),
+    z.partial(z.pick(buildState, { snapshot: true })).shape,
+  ),
   options: z.object({}),
 };
 
@@ -28,6 +32,7 @@ export type PlanSettings = z.output<(typeof functionEnvironment)['plan']>;
 interface PlanDependencies {
   readonly parameters: Parameters;
   readonly images: Images;
+  readonly snapshots: Snapshots;
   readonly mirror: Mirror;
   readonly artifacts: Artifacts;
   readonly sources: Sources;
@@ -46,7 +51,7 @@ const ROOT_DEVICE = '/dev/sda1';
 
 /** Resolves everything a build needs before anything that costs money is made; adopts an image that exists already. */
 export const plan =
-  ({ parameters, images, mirror, artifacts, sources, clock, settings }: PlanDependencies) =>
+  ({ parameters, images, snapshots, mirror, artifacts, sources, clock, settings }: PlanDependencies) =>
   async (input: Pick<BuildState, 'recipe' | 'dryRun'>, { name: build, arn }: Execution) => {
     const recipe = parseRecipe(input.recipe);
     refuseUnsupported(recipe, settings.WORKER_PLATFORM);
@@ -76,7 +81,13 @@ export const plan =
       const { never = false } = readRetentionTag(adopted.tags[tagKey.retention] ?? '') ?? {};
       const tag = { ...retentionOf(resolved), wantedAt: clock.now(), never };
       await images.tag(adopted.imageId, tagKey.retention, retentionTag(tag));
+      const until = prolonged(adopted.tags, clock.now());
+      if (until) await images.tag(adopted.imageId, tagKey.resumableUntil, until);
     }
+    const resumed =
+      adopted === null && !input.dryRun
+        ? await findWholeDisk(resolved.contentDigest, snapshots, clock)
+        : undefined;
 
     return {
       dryRun: input.dryRun,
@@ -108,8 +119,26 @@ export const plan =
         },
       },
       adopted: adopted && { imageId: adopted.imageId, snapshotId: adopted.rootSnapshotId },
+      ...(resumed ? { snapshot: resumed } : {}),
     };
   };
+
+/** The disk of this very content that a failed build has left; the newest, since they are all alike. */
+async function findWholeDisk(
+  contentDigest: string,
+  snapshots: Snapshots,
+  clock: Clock,
+): Promise<BuildState['snapshot'] | undefined> {
+  const now = clock.now();
+  const [disk] = (await snapshots.findResumable(contentDigest))
+    .filter(({ state, tags }) => state === 'completed' && resumableUntil(tags) > now)
+    .sort((a, b) => (b.startedAt ?? 0) - (a.startedAt ?? 0));
+  if (disk === undefined) return undefined;
+  const { snapshotId, startedAt = now, build } = disk;
+  const until = prolonged(disk.tags, now);
+  if (until) await snapshots.tag(snapshotId, tagKey.resumableUntil, until);
+  return { snapshotId, startedAt, from: build };
+}
 
 /** Seconds for the plan itself to read a small object. */
 const READ_SECONDS = 300;

@@ -8,6 +8,7 @@ import { journals } from '../../core/journals.ts';
 import { tagKey } from '../../core/names.ts';
 import type { Image, Images, Records, Regional, Snapshots } from '../../core/ports.ts';
 import { putBack } from '../../core/put-back.ts';
+import { resumableUntil } from '../../core/resumable.ts';
 
 export const rollBackStep = {
   name: 'roll-back',
@@ -66,7 +67,8 @@ export const rollBack =
       const result: BuildState['rolledBack'] = { kept: [], removed: [] };
       for (const image of await ofBuild(images, build, copy?.imageId ?? undefined)) {
         const wanted = verified && image.imageId === copy.imageId && settings.RESUMABLE_HOURS > 0;
-        if (wanted || reserved(image, clock.now())) {
+        // Reserved: another build relies on it.
+        if (wanted || resumableUntil(image.tags) > clock.now()) {
           if (wanted) await keep(images, image, clock.now() + settings.RESUMABLE_HOURS * 3_600_000);
           if (image.rootSnapshotId !== undefined) spared.add(image.rootSnapshotId);
           result.kept.push(image.imageId);
@@ -90,13 +92,9 @@ export const rollBack =
     };
   };
 
-/** Another build relies on it. */
-const reserved = ({ tags }: Image, now: number): boolean =>
-  Date.parse(tags[tagKey.resumableUntil] ?? '') > now;
-
 async function keep(images: Images, image: Image, until: number): Promise<void> {
   // Not a shorter time than somebody asked for already.
-  if (Date.parse(image.tags[tagKey.resumableUntil] ?? '') >= until) return;
+  if (resumableUntil(image.tags) >= until) return;
   await images.tag(image.imageId, tagKey.resumableUntil, new Date(until).toISOString());
 }
 

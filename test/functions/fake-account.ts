@@ -56,7 +56,7 @@ export interface HeldVolume {
 export interface HeldSnapshot extends Mutable<Snapshot> {
   readonly volumeId: string;
   readonly description: string;
-  readonly tags: Tags;
+  tags: Tags;
 }
 
 export interface HeldImage extends Mutable<Image> {
@@ -453,6 +453,17 @@ export class FakeAccount {
     describe: async (snapshotId) => {
       this.#call('snapshots.describe');
       return this.heldSnapshots.get(snapshotId);
+    },
+    findResumable: async (contentDigest) =>
+      this.#seenOfAny(this.heldSnapshots, ({ tags }) => tags).filter(
+        ({ tags = {} }) =>
+          tags[tagKey.contentDigest] === contentDigest && tags[tagKey.resumableUntil] !== undefined,
+      ),
+    tag: async (snapshotId, key, value) => {
+      this.#call('snapshots.tag');
+      const held = this.heldSnapshots.get(snapshotId);
+      if (!held) throw awsError('InvalidSnapshot.NotFound');
+      held.tags = { ...held.tags, [key]: value };
     },
     findByBuild: async (build) => this.#seen(this.heldSnapshots, ({ tags }) => tags, build),
     findOfAnyBuild: async () => {

@@ -36,8 +36,8 @@ beforeEach(() => {
 });
 
 const run = (recipe: unknown = demo, dryRun = false) => {
-  const { parameters, images, mirror, artifacts, sources, clock } = fake;
-  return plan({ parameters, images, mirror, artifacts, sources, clock, settings })(
+  const { parameters, images, snapshots, mirror, artifacts, sources, clock } = fake;
+  return plan({ parameters, images, snapshots, mirror, artifacts, sources, clock, settings })(
     { recipe, dryRun },
     execution,
   );

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import jsonata from 'jsonata';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { eventFunctions, functionEnvironment } from '../../core/function-environment.ts';
+import { tagKey } from '../../core/names.ts';
+import { prolonged } from '../../core/resumable.ts';
 import { stepHandler } from '../../functions/edge/step.ts';
 import { attach, attachStep } from '../../functions/steps/attach.ts';
 import { cleanUp, cleanUpStep } from '../../functions/steps/clean-up.ts';
@@ -15,6 +17,7 @@ import { preflight, preflightStep } from '../../functions/steps/preflight.ts';
 import { publish, publishStep } from '../../functions/steps/publish.ts';
 import { register, registerStep } from '../../functions/steps/register.ts';
 import { rollBack, rollBackStep } from '../../functions/steps/roll-back.ts';
+import { salvage, salvageStep } from '../../functions/steps/salvage.ts';
 import { snapshot, snapshotStep } from '../../functions/steps/snapshot.ts';
 import { swapRoot, swapRootStep } from '../../functions/steps/swap-root.ts';
 import { wait, waitStep } from '../../functions/steps/wait.ts';
@@ -37,7 +40,7 @@ const definition = JSON.parse(
     /\$\{(\w+)FunctionArn\}/g,
     (_, name: string) => `arn:aws:lambda:us-east-1:123456789012:function:${kebab(name)}`,
   ),
-) as { States: Record<string, { Type: string }> };
+) as { TimeoutSeconds: number; States: Record<string, { Type: string }> };
 
 const RELEASE = 'https://download.freebsd.org/releases/amd64/amd64/15.1-RELEASE';
 const MANIFEST = `base.txz\t${'1'.repeat(64)}\t2\tbase\t"b"\ton\nkernel.txz\t${'2'.repeat(64)}\t1\tkernel\t"k"\ton\n`;
@@ -70,6 +73,8 @@ let report: object;
 /** What an image prints while it boots, a poll each; the last is repeated. */
 let boot: string[];
 let calls: { name: string; retryCount: number }[];
+/** 0, so that what fails leaves nothing, unless a test is about going on. */
+let resumableHours: number;
 
 beforeEach(() => {
   everywhere = new FakeWorld(['us-east-1', 'eu-west-1', 'us-west-2']);
@@ -81,6 +86,7 @@ beforeEach(() => {
   report = success;
   boot = ['', KERNEL, KERNEL + KEYS, KERNEL + KEYS + LOGIN];
   calls = [];
+  resumableHours = 0;
   fake.pages.set(`${RELEASE}/MANIFEST`, { status: 'found', text: MANIFEST });
   fake.parameterValues.set('/freebsd/amd64', WORKER_IMAGE);
   fake.parameterValues.set('/windows', 'ami-0000000000000000f');
@@ -149,6 +155,11 @@ function functions(): Record<string, Handler> {
     distribute: distribute(regional),
     publish: publish(regional),
     rollBack: rollBack({ ...regional, settings: { RESUMABLE_HOURS: 24 } }),
+    salvage: salvage({
+      ...parts,
+      history: { events: async () => [] },
+      settings: { ARTIFACTS_BUCKET: 'bucket', RESUMABLE_HOURS: resumableHours },
+    }),
   };
   // As the .lambda.ts files compose them.
   return {
@@ -180,6 +191,9 @@ function functions(): Record<string, Handler> {
     publish: stepHandler(publishStep, ({ input, execution }) => steps.publish(input, execution)) as Handler,
     'roll-back': stepHandler(rollBackStep, ({ input, execution }) =>
       steps.rollBack(input, execution),
+    ) as Handler,
+    salvage: stepHandler(salvageStep, ({ input, options, execution }) =>
+      steps.salvage(input, options, execution),
     ) as Handler,
     'clean-up': stepHandler(cleanUpStep, ({ input, options, execution }) =>
       steps.cleanUp(input, options.outcome, execution),
@@ -260,7 +274,9 @@ async function run(input: object = { recipe: demo }, build = BUILD) {
     const details = event.stateEnteredEventDetails as { name: string } | undefined;
     return details ? [details.name] : [];
   });
-  return { ...finished, states };
+  // What Salvage says of going on comes after what went wrong.
+  const [cause, told] = finished.cause?.split('\n\nEvidence: ') ?? [];
+  return { ...finished, states, cause, told };
 }
 
 /** What a build has left, apart from the image to launch. */
@@ -573,7 +589,7 @@ describe('a build whose recipe distributes', () => {
       error: 'UnauthorizedOperation',
       cause: 'no',
     });
-    expect(states.slice(-3)).toEqual(['RollBack', 'CleanUpAfterFailure', 'BuildFailed']);
+    expect(states.slice(-4)).toEqual(['RollBack', 'Salvage', 'CleanUpAfterFailure', 'BuildFailed']);
     expect(latest()).toEqual([undefined, undefined, undefined]);
     // Verified copies wait for the next attempt.
     expect(images().map((ids) => ids.length)).toEqual(task === 'publish' ? [0, 1, 1] : [0, 0, 0]);
@@ -633,7 +649,7 @@ describe('a build that fails', () => {
         error: 'UnauthorizedOperation',
         cause: 'You are not authorized:\n"no" {not} \\ enough',
       });
-      expect(states.slice(-2)).toEqual(['CleanUpAfterFailure', 'BuildFailed']);
+      expect(states.slice(-3)).toEqual(['Salvage', 'CleanUpAfterFailure', 'BuildFailed']);
       expect(calls.filter(({ name }) => name === task)).toHaveLength(1);
       fake.settle();
       expect(left()).toEqual(nothing);
@@ -683,7 +699,7 @@ describe('a build that fails', () => {
     expect(cause).toMatch(
       /^the image on i-\w+ \(m6i\.large\) failed to boot: panic: no init\nLast console lines:\n/,
     );
-    expect(states.slice(-3)).toEqual(['WaitForBoot', 'CleanUpAfterFailure', 'BuildFailed']);
+    expect(states.slice(-4)).toEqual(['WaitForBoot', 'Salvage', 'CleanUpAfterFailure', 'BuildFailed']);
     expect(left()).toEqual(nothing);
     expect(fake.objects.has(`builds/${BUILD}/boot/m6i.large.log`)).toBe(true);
   });
@@ -879,5 +895,103 @@ describe('a retry that belongs to one state', () => {
   ])('%s bears %s', async (task, code) => {
     faults.set(task, [awsError(code), awsError(code)]);
     expect((await run()).status).toBe('SUCCEEDED');
+  });
+});
+
+describe('a build that goes on where one failed', () => {
+  test('has for all its time what it took over', () => {
+    const until = (milliseconds: number) => new Date(milliseconds).toISOString();
+    const least = definition.TimeoutSeconds * 1000;
+    const tags = { [tagKey.resumableUntil]: until(1) };
+    expect(Date.parse(prolonged(tags, 0) ?? '')).toBeGreaterThan(least);
+    expect(prolonged({ [tagKey.resumableUntil]: until(2 * least) }, 0)).toBeUndefined();
+    // What waits for nobody is nobody's to take over.
+    expect(prolonged({}, 0)).toBeUndefined();
+  });
+
+  const RESUMED = `${BUILD}-2`;
+  const bundle = () => JSON.parse(fake.objects.get(`builds/${BUILD}/failure.json`)?.body ?? '{}');
+  beforeEach(() => {
+    resumableHours = 24;
+  });
+
+  test('with a whole disk begins at Register, and delivers it', async () => {
+    faults.set('register', awsError('UnauthorizedOperation', 'no'));
+    const first = await run();
+    expect(first).toMatchObject({ status: 'FAILED', error: 'UnauthorizedOperation', cause: 'no' });
+    const [disk] = fake.heldSnapshots.values();
+    expect(left()).toEqual({ ...nothing, snapshots: 1 });
+    expect(first.told).toContain(`Kept until 2026-11-24T`);
+    expect(first.told).toMatch(new RegExp(`Resume: foundry resume arn:\\S+:${BUILD}$`));
+    expect(bundle()).toMatchObject({ error: 'UnauthorizedOperation', kept: [disk?.snapshotId] });
+
+    faults.clear();
+    const launches = fake.heldInstances.size;
+    const { status, output, states } = await run({ recipe: demo }, RESUMED);
+    expect(status).toBe('SUCCEEDED');
+    expect(states.slice(0, 5)).toEqual(['Begin', 'Plan', 'Distributed?', 'Planned?', 'Register']);
+    expect(output).toMatchObject({ snapshotId: disk?.snapshotId, adopted: false, report: null });
+    // The boot test, and no worker.
+    expect(fake.heldInstances.size).toBe(launches + 1);
+    expect(left()).toEqual(delivered);
+    expect(fake.objects.get(`images/${RESUMED}/manifest.mtree.gz`)?.body).toBe(
+      fake.objects.get(`builds/${BUILD}/manifest.mtree.gz`)?.body,
+    );
+  });
+
+  test('with an image that has passed its test adopts it', async () => {
+    // Once: CleanUpAfterFailure can do what CleanUp could not.
+    faults.set('clean-up', [awsError('AccessDenied', 'for a moment')]);
+    const first = await run();
+    expect(first.status).toBe('FAILED');
+    const [image] = fake.heldImages.values();
+    expect(bundle().kept).toEqual([image?.imageId, image?.rootSnapshotId]);
+    expect(left()).toEqual(delivered);
+    const { output } = await run({ recipe: demo }, RESUMED);
+    expect(output).toMatchObject({ imageId: image?.imageId, adopted: true });
+  });
+
+  test('is not begun with a disk whose time has come', async () => {
+    faults.set('register', awsError('UnauthorizedOperation', 'no'));
+    await run();
+    faults.clear();
+    for (const snapshot of fake.heldSnapshots.values())
+      snapshot.tags = { ...snapshot.tags, [tagKey.resumableUntil]: new Date(clock.now() - 1).toISOString() };
+    const { states } = await run({ recipe: demo }, RESUMED);
+    expect(states).toContain('Launch');
+  });
+
+  test.each<[string, () => void]>([
+    ['whose image does not boot', () => (boot = [`${KERNEL}panic: no init\n`])],
+    [
+      'whose worker fails',
+      () =>
+        (report = {
+          ...success,
+          ok: false,
+          code: 'ScriptFailed',
+          phase: 'customise',
+          message: 'no',
+          remedy: 'no',
+        }),
+    ],
+  ])('finds nothing of one %s', async (_what, breaks) => {
+    breaks();
+    const { told } = await run();
+    expect(told).not.toContain('Kept');
+    expect(left()).toEqual(nothing);
+    expect(bundle()).toMatchObject({ kept: [], until: null });
+  });
+
+  test('is not offered for a recipe that has to be corrected', async () => {
+    const { told } = await run({ recipe: { ...demo, hostname: '' } });
+    expect(told).toBe(`s3://bucket/builds/${BUILD}/failure.json`);
+  });
+
+  test('finds nothing when Salvage itself fails, whose failure is not the build’s', async () => {
+    faults.set('register', awsError('UnauthorizedOperation', 'no'));
+    faults.set('salvage', awsError('AccessDenied', 'not you'));
+    expect(await run()).toMatchObject({ error: 'UnauthorizedOperation', cause: 'no', told: undefined });
+    expect(left()).toEqual(nothing);
   });
 });
