@@ -54,14 +54,19 @@ const namelessAnswers = new Set(['Unknown', 'Error', 'SyntaxError']);
 /** What Node says of a network that fails, beyond what the SDK calls TimeoutError. */
 const networkErrors = new Set(['EAI_AGAIN', 'ENOTFOUND', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** Throws on; an outage that has no name gets one, because the state machine retries by name. */
+/** Throws on, with AWS's id of the request; an outage that has no name gets one, because the state machine retries by name. */
 function named(error: unknown): never {
   if (error instanceof Error) {
-    const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } };
+    const { code, $metadata } = error as {
+      code?: unknown;
+      $metadata?: { httpStatusCode?: number; requestId?: string };
+    };
     const outage =
       (error.name === 'Error' && typeof code === 'string' && networkErrors.has(code)) ||
       (namelessAnswers.has(error.name) && ($metadata?.httpStatusCode ?? 0) >= 500);
     if (outage) error.name = 'ServiceUnavailable';
+    // What AWS Support asks for first.
+    if ($metadata?.requestId) error.message += ` (request id ${$metadata.requestId})`;
   }
   throw error;
 }

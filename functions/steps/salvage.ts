@@ -52,8 +52,9 @@ export const salvage =
 
     /** The image if it has passed its test, else the snapshot that a worker has filled. */
     async function keep(): Promise<string[]> {
-      // An image that does not boot is not worth a second look; one that was adopted is not this build's.
-      const worthless = /^Boot/.test(error) || (state.adopted ?? null) !== null;
+      // An image that is not what it should be would not be another time; one that was adopted is not this build's.
+      const worthless =
+        /^(Boot|ImageMismatch|ImageNotWindows)/.test(error) || (state.adopted ?? null) !== null;
       if (settings.RESUMABLE_HOURS === 0 || worthless) return [];
       const image = state.image && (await images.describe(state.image.imageId));
       if (image?.state === 'available' && image.tags[tagKey.bootTested] !== undefined) {

@@ -96,6 +96,6 @@ export const waitForImage =
     const { rootSnapshotId: snapshotId } = found;
     return {
       waiting: { ...look('available'), ready: true },
-      snapshot: byWindows && snapshotId ? { snapshotId, startedAt: registeredAt } : snapshot,
+      snapshot: byWindows && snapshotId ? { ...snapshot, snapshotId, startedAt: registeredAt } : snapshot,
     };
   };

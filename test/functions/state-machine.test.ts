@@ -156,7 +156,7 @@ function functions(): Record<string, Handler> {
     publish: publish(regional),
     rollBack: rollBack({ ...regional, settings: { RESUMABLE_HOURS: 24 } }),
     salvage: salvage({
-      ...parts,
+      ...world,
       history: { events: async () => [] },
       settings: { ARTIFACTS_BUCKET: 'bucket', RESUMABLE_HOURS: resumableHours },
     }),
@@ -427,7 +427,7 @@ describe('a build by the windows road', () => {
     const { status, error, cause, states } = await run(byWindows);
     expect({ status, error }).toEqual({ status: 'FAILED', error: 'ImageNotWindows' });
     expect(cause).toContain('- UsageOperation is RunInstances, not RunInstances:0002');
-    expect(states.slice(-3)).toEqual(['WaitForImage', 'CleanUpAfterFailure', 'BuildFailed']);
+    expect(states.slice(-4)).toEqual(['WaitForImage', 'Salvage', 'CleanUpAfterFailure', 'BuildFailed']);
     fake.settle();
     expect(left()).toEqual(nothing);
   });
@@ -929,7 +929,7 @@ describe('a build that goes on where one failed', () => {
     const launches = fake.heldInstances.size;
     const { status, output, states } = await run({ recipe: demo }, RESUMED);
     expect(status).toBe('SUCCEEDED');
-    expect(states.slice(0, 5)).toEqual(['Begin', 'Plan', 'Distributed?', 'Planned?', 'Register']);
+    expect(states.slice(0, 6)).toEqual(['Begin', 'Plan', 'Distributed?', 'Planned?', 'Road?', 'Register']);
     expect(output).toMatchObject({ snapshotId: disk?.snapshotId, adopted: false, report: null });
     // The boot test, and no worker.
     expect(fake.heldInstances.size).toBe(launches + 1);
