@@ -103,7 +103,7 @@ test('--job shows what the worker would be told, without secrets', async () => {
   const job: string[] = builds[0].job;
   expect(job).toEqual(
     expect.arrayContaining([
-      'version=2',
+      'version=3',
       expect.stringMatching(/^build=web-[0-9a-f]{12}$/),
       'deadline=(set when the build starts)',
       `set.1.sha256=${sum('a')}`,
