@@ -5,9 +5,10 @@ import {
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
   EC2Client,
+  waitUntilVolumeAvailable,
 } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openStage, type Stage } from '../stage.ts';
+import { openStage, quickly, type Stage } from '../stage.ts';
 
 /**
  * "Eventual consistency in the Amazon EC2 API" (Amazon EC2 Developer Guide): "the result of an API command you run that affects your resources
@@ -53,6 +54,7 @@ test('a new thing is missed by lists, by its id and by calls that use it, for as
 
 test('only what was meant is: a snapshot of a volume hides neither the volume nor the next snapshot', async () => {
   const id = await volume('seen');
+  await waitUntilVolumeAvailable({ client: ec2, ...quickly }, { VolumeIds: [id] });
   stage.cloud.consistency.lag({
     action: 'CreateSnapshot',
     where: (input) => JSON.stringify(input).includes('hidden'),
