@@ -149,6 +149,7 @@ function describe(
     estimate: estimate({
       architecture: recipe.architecture,
       rootSizeGiB: recipe.rootSize,
+      road: recipe.image.road,
       sets: resolved.sets.map(({ name }) => name),
       pkgbase: recipe.system === 'pkgbase',
       packages: packages.filter(({ repository }) => repository === '').length,

@@ -116,7 +116,8 @@ export const buildState = z.object({
   // Added by Launch.
   worker: z.object({
     instanceId,
-    volumeId,
+    /** Of the target; on the road without a volume there is none. */
+    volumeId: z.optional(volumeId),
     zone: z.string(),
     instanceType: z.string(),
     launchedAt: z.number(),
@@ -132,9 +133,11 @@ export const buildState = z.object({
   report: z.looseObject({
     seconds: z.number(),
     phases: z.array(z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) })),
+    /** How the disk was sent when there is no volume. */
+    blocks: z.optional(z.object({ pieces: z.int(), count: z.int(), indexSha256: sha256 })),
   }),
 
-  // Added by Snapshot.
+  // Added by Snapshot or StartSnapshot.
   snapshot: z.object({
     snapshotId,
     startedAt: z.number(),

@@ -242,6 +242,26 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The worker could not store the manifest or the SBOM.',
   },
+  PieceMissing: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A piece of the disk, or what was left of its writing, is not in the artifacts bucket.',
+  },
+  PieceTruncated: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A piece of the disk is not as long as the worker sent it.',
+  },
+  PieceChecksumMismatch: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'A piece of the disk, or their index, is not what the worker sent.',
+  },
+  SnapshotRefused: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'EBS has other blocks in the snapshot than were written.',
+  },
   ImageTooLarge: {
     owner: 'caller',
     retryable: false,

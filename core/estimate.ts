@@ -1,3 +1,4 @@
+import { BLOCK_BYTES, BLOCKS_PER_PIECE } from './disk-blocks.ts';
 import { HOURS_PER_MONTH, prices } from './prices.ts';
 
 /** What an estimate needs to know of a build. */
@@ -10,6 +11,8 @@ export interface EstimatedBuild {
   /** How many packages the recipe and its flavour name; what they depend on is not known before the build. */
   readonly packages: number;
   readonly update: 'none' | 'freebsd-update' | 'pkg';
+  /** How the disk becomes an AMI; over a volume when absent. */
+  readonly road?: 'unix' | 'windows' | 'ebs-direct' | undefined;
   /** Whether the image is booted before it counts as built. */
   readonly bootTest: boolean;
   /** Whether the image takes the place of Windows, and is billed as such. */
@@ -116,6 +119,12 @@ const COPY_SPEED = 20 * MB;
 /** Permissions, dates and parameters, and reading them back; no figure is published. */
 const PUBLISH_SECONDS = 10;
 
+/** PutSnapshotBlock from EC2: 228 MiB/s were told of 4 GiB (NixOS/amis#364, April 2026). From Lambda, through S3: assumed half of it. */
+const BLOCKS_SPEED = 114 * 1024 ** 2;
+
+/** Onto S3 from the worker, by one connection: assumed. */
+const UPLOAD_SPEED = 80 * 1024 ** 2;
+
 /** States of a build without its polls, and seconds between two polls (statemachines/build-image.asl.json; a test compares). */
 export const stateMachineShape = {
   states: 23,
@@ -126,6 +135,8 @@ export const stateMachineShape = {
   windows: { states: 3, tasks: 2 },
   /** What a distribution has more. */
   distribution: { states: 5, tasks: 3 },
+  /** More than over a volume: without Attach and Snapshot, with StartSnapshot, WriteEveryPiece and CompleteSnapshot; then one for each piece. */
+  withoutVolume: { states: 1, tasks: 0 },
   poll: { copies: 10, worker: 8, snapshot: 10, boot: 8, windows: 5 },
   statesPerPoll: 3,
 } as const;
@@ -147,17 +158,21 @@ export function estimate(build: EstimatedBuild): Estimate {
   const phases = phasesOf(build, size);
   const seconds = Math.round(sum(phases.map((phase) => phase.seconds)));
   const of = (name: string) => phases.find((phase) => phase.name === name)?.seconds ?? 0;
-  const snapshot = of('snapshot');
+  const snapshot = of('snapshot') + of('blocks');
   const boot = of('boot test');
   const windows = of('windows');
   const copies = of('copies');
   const worker = seconds - snapshot - of('register') - boot - windows - copies - of('publication');
-  const { poll, statesPerPoll } = stateMachineShape;
+  const { poll, statesPerPoll, withoutVolume } = stateMachineShape;
+  const direct = build.road === 'ebs-direct';
+  const blocks = direct ? Math.ceil(size.extracted / BLOCK_BYTES) : 0;
+  const pieces = Math.ceil(blocks / BLOCKS_PER_PIECE);
   const unused = build.bootTest ? none : stateMachineShape.bootTest;
-  const more = build.windows ? stateMachineShape.windows : none;
+  const roadMore = direct ? withoutVolume : none;
+  const more = build.windows ? stateMachineShape.windows : roadMore;
   const distributed = build.copies === null ? none : stateMachineShape.distribution;
-  const tasks = stateMachineShape.tasks - unused.tasks + more.tasks + distributed.tasks;
-  const states = stateMachineShape.states - unused.states + more.states + distributed.states;
+  const tasks = stateMachineShape.tasks - unused.tasks + more.tasks + distributed.tasks + pieces;
+  const states = stateMachineShape.states - unused.states + more.states + distributed.states + pieces;
   const polls =
     Math.ceil(worker / poll.worker) +
     Math.ceil(snapshot / poll.snapshot) +
@@ -195,10 +210,21 @@ export function estimate(build: EstimatedBuild): Estimate {
       dollars: prices.publicAddressHour * (hours + bootHours + windowsHours),
       because: `${prices.publicAddressHour} an hour`,
     },
+    ...(direct
+      ? [
+          {
+            name: 'blocks',
+            dollars: blocks * prices.putSnapshotBlock,
+            because: `about ${blocks} of 512 KiB, ${prices.putSnapshotBlock * 1000} for a thousand`,
+          },
+        ]
+      : []),
     {
       name: 'volumes (gp3)',
-      dollars: ((build.rootSizeGiB + WORKER_DISK_GIB) * prices.gp3GigabyteMonth * hours) / HOURS_PER_MONTH,
-      because: `${build.rootSizeGiB} GiB of the image and ${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
+      dollars:
+        (((direct ? 0 : build.rootSizeGiB) + WORKER_DISK_GIB) * prices.gp3GigabyteMonth * hours) /
+        HOURS_PER_MONTH,
+      because: `${direct ? '' : `${build.rootSizeGiB} GiB of the image and `}${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
     },
     ...(build.copies
       ? [
@@ -267,7 +293,7 @@ function sizeOf({ sets, pkgbase, packages }: EstimatedBuild): Estimate['size'] {
 }
 
 function phasesOf(
-  { packages, update, bootTest, windows, copies }: EstimatedBuild,
+  { packages, update, bootTest, windows, copies, road }: EstimatedBuild,
   size: Estimate['size'],
 ): Estimate['phases'] {
   const { download, extracted } = size;
@@ -300,7 +326,16 @@ function phasesOf(
       seconds: extracted / VOLUME_SPEED,
       because: 'made on the worker’s disk, 125 MiB/s',
     },
-    { name: 'write', seconds: extracted / VOLUME_SPEED, because: 'onto the volume, 125 MiB/s' },
+    ...(road === 'ebs-direct'
+      ? [
+          { name: 'write', seconds: extracted / UPLOAD_SPEED, because: 'pieces to S3, assumed' },
+          {
+            name: 'blocks',
+            seconds: extracted / BLOCKS_SPEED,
+            because: 'from S3 into the snapshot, assumed',
+          },
+        ]
+      : [{ name: 'write', seconds: extracted / VOLUME_SPEED, because: 'onto the volume, 125 MiB/s' }]),
     { name: 'verify', seconds: extracted / VOLUME_SPEED, because: 'read back, 125 MiB/s' },
     {
       name: 'snapshot',

@@ -51,6 +51,9 @@ export const functionEnvironment = {
   'wait-for-worker': z.object({ ARTIFACTS_BUCKET: bucket }),
   wait: z.object({}),
   snapshot: z.object({}),
+  'start-snapshot': z.object({}),
+  'write-blocks': z.object({ ARTIFACTS_BUCKET: bucket }),
+  'complete-snapshot': z.object({ ARTIFACTS_BUCKET: bucket }),
   register: z.object({}),
   'launch-windows': z.object({
     SUBNET_IDS: list,

@@ -101,6 +101,14 @@ export const artifactKey = (build: string, file: (typeof buildFiles)[number]): s
 export const bootFileKey = (build: string, instanceType: string, kind: 'log' | 'jpg'): string =>
   `builds/${build}/boot/${instanceType}.${kind}`;
 
+/** A piece of a disk that no volume holds, and the index of all; forgotten after two days. */
+export const pieceKey = (build: string, piece: number | 'index' | '*'): string =>
+  `pieces/${build}/${piece === 'index' ? 'index' : `piece-${piece}`}`;
+
+/** SHA-256 of each block of a piece, once all of them stand in the snapshot. */
+export const blockDigestsKey = (build: string, snapshotId: string, piece: number | '*'): string =>
+  `pieces/${build}/${snapshotId}/digests-${piece}`;
+
 /** Where the records of a delivered image are kept for as long as somebody may ask. */
 export const imageRecordKey = (build: string, file: ImageRecord): string => `images/${build}/${file}`;
 

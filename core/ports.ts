@@ -140,6 +140,26 @@ export interface Snapshots {
   delete(snapshotId: string): Promise<void>;
 }
 
+/** What a snapshot without a volume begins with. */
+export interface BlocksSpec {
+  readonly clientToken: string;
+  readonly sizeGiB: number;
+  readonly description: string;
+  /** The key is an ARN: an id or an alias is not enough here. */
+  readonly encryption: Encryption | null;
+  readonly tags: Tags;
+}
+
+/** Snapshots that are written block by block, without a volume. */
+export interface SnapshotBlocks {
+  /** The same token gives the same snapshot. */
+  start(spec: BlocksSpec): Promise<{ snapshotId: string }>;
+  /** Writes a block of 512 KiB; what was there is replaced. */
+  put(snapshotId: string, index: number, data: Uint8Array, sha256: Uint8Array): Promise<void>;
+  /** Seals a snapshot of so many blocks; the checksum is linearChecksum's. Throws `ValidationException` when EBS finds it otherwise. */
+  complete(snapshotId: string, count: number, checksum: string): Promise<void>;
+}
+
 /** What RegisterImage is asked for. */
 export interface ImageSpec {
   readonly name: string;
@@ -373,6 +393,8 @@ export interface ExecutionHistory {
 
 export interface Artifacts {
   put(key: string, body: string | Uint8Array, contentType: string): Promise<void>;
+  /** Undefined when there is no such object, or none that this function may read. */
+  get(key: string): Promise<Uint8Array | undefined>;
   /** Within the bucket; what is there already is replaced. */
   copy(from: string, to: string): Promise<void>;
   /** A URL that fetches the object without credentials; a secret while it is valid. */

@@ -23,6 +23,8 @@ export const prices = {
   snapshotGigabyteMonth: 0.05,
   /** A GB from us-east-1 to another region: what copying an image costs (EC2 pricing, "Data transfer"). */
   transferGigabyte: 0.02,
+  /** One PutSnapshotBlock of the EBS direct APIs: $0.006 for a thousand (aws.amazon.com/ebs/pricing). */
+  putSnapshotBlock: 0.006 / 1000,
   /** One transition of a standard state machine: $0.025 for a thousand. */
   transition: 0.025 / 1000,
   /** A GB-second of Lambda on arm64 or x86_64 at most: the dearer. */

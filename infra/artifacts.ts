@@ -10,6 +10,9 @@ import { acknowledge } from './acknowledge.ts';
 /** A month to look into a failed build; what is worth more is in the image's tags and in the execution's history. */
 const BUILD_RECORD_DAYS = 30;
 
+/** A disk on its way into a snapshot: gigabytes. A build ends within six hours, and may be resumed the day after. */
+const PIECE_DAYS = 2;
+
 /** Holds each build's job, console log and report under builds/, and each image's manifest and SBOM under images/, which do not expire. */
 export function artifactsBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, 'Artifacts', {
@@ -21,6 +24,7 @@ export function artifactsBucket(scope: Construct): Bucket {
     versioned: false,
     lifecycleRules: [
       { id: 'builds', prefix: 'builds/', expiration: Duration.days(BUILD_RECORD_DAYS) },
+      { id: 'pieces', prefix: 'pieces/', expiration: Duration.days(PIECE_DAYS) },
       { id: 'uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
     ],
     // The records of images that live on outlive the stack; the lifecycle empties the bucket within a month.

@@ -22,6 +22,9 @@ const TIMEOUT = Duration.seconds(60);
 /** Node with the largest bundle takes 70 MB; the rest is CPU share, which grows with memory, for a start well under a second. */
 const MEMORY_MEGABYTES = 256;
 
+/** It holds a piece of 128 MiB, hashes it twice and has 16 requests on their way: a full processor, and the network that comes with it. */
+const WRITE_BLOCKS_MEGABYTES = 1769;
+
 /** From launch to report. A worker needs ten minutes at most with a near mirror; slow mirrors get the rest. */
 const WORKER_SECONDS = 2700;
 
@@ -83,6 +86,9 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     'wait-for-worker': { ARTIFACTS_BUCKET },
     wait: {},
     snapshot: {},
+    'start-snapshot': {},
+    'write-blocks': { ARTIFACTS_BUCKET },
+    'complete-snapshot': { ARTIFACTS_BUCKET },
     register: {},
     'launch-windows': place,
     'swap-root': {},
@@ -179,7 +185,7 @@ export function factoryFunction(
     handler: 'index.handler',
     runtime: Runtime.NODEJS_24_X,
     architecture: Architecture.ARM_64,
-    memorySize: MEMORY_MEGABYTES,
+    memorySize: name === 'write-blocks' ? WRITE_BLOCKS_MEGABYTES : MEMORY_MEGABYTES,
     timeout,
     environment: { ...environment },
     role,

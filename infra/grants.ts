@@ -6,12 +6,14 @@ import type { Construct } from 'constructs';
 import type { StepName } from '../core/function-environment.ts';
 import {
   artifactKey,
+  blockDigestsKey,
   bootFileKey,
   buildFiles,
   imageRecordKey,
   imageRecords,
   journalKey,
   openJournals,
+  pieceKey,
   tagKey,
 } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
@@ -90,6 +92,7 @@ export function grantsOf(
     artifacts.arnForObjects(artifactKey('*', file));
 
   const keys = useOfKeys(scope, settings.kmsKeys);
+  const blockKeys = useOfKeys(scope, settings.kmsKeys, [], 'ebs');
 
   return {
     plan: [
@@ -109,6 +112,9 @@ export function grantsOf(
         buildObject('job'),
         buildObject('manifest.mtree.gz'),
         buildObject('sbom.cdx.json'),
+        // And the pieces of a disk that has no volume.
+        artifacts.arnForObjects(pieceKey('*', '*')),
+        artifacts.arnForObjects(pieceKey('*', 'index')),
       ]),
       // Presigned too: files, sets and kernels that recipes name by s3://.
       ...(settings.sourceBuckets
@@ -154,6 +160,33 @@ export function grantsOf(
       allow('ec2:CreateSnapshot', volume, ours),
       allow('ec2:CreateSnapshot', snapshot, tagged),
       tagOnCreation(snapshot, 'CreateSnapshot'),
+    ],
+    'start-snapshot': [
+      describe('Snapshots'),
+      ...blockKeys,
+      allow('ebs:StartSnapshot', snapshot, tagged),
+      // The Service Authorization Reference lists it under StartSnapshot and names no ec2:CreateAction for it.
+      allow('ec2:CreateTags', snapshot, {
+        StringLike: { ...tagged.StringLike, [`aws:RequestTag/${tagKey.role}`]: 'snapshot' },
+      }),
+    ],
+    'write-blocks': [
+      ...blockKeys,
+      allow('ebs:PutSnapshotBlock', snapshot, ours),
+      allow('s3:GetObject', [
+        artifacts.arnForObjects(pieceKey('*', '*')),
+        artifacts.arnForObjects(pieceKey('*', 'index')),
+        artifacts.arnForObjects(blockDigestsKey('*', '*', '*')),
+      ]),
+      allow('s3:PutObject', artifacts.arnForObjects(blockDigestsKey('*', '*', '*'))),
+    ],
+    'complete-snapshot': [
+      describe('Snapshots'),
+      allow('ebs:CompleteSnapshot', snapshot, ours),
+      allow('s3:GetObject', [
+        artifacts.arnForObjects(pieceKey('*', 'index')),
+        artifacts.arnForObjects(blockDigestsKey('*', '*', '*')),
+      ]),
     ],
     register: [
       describe('Images'),
@@ -299,17 +332,19 @@ export function reaperGrants(
 
 /**
  * What EC2 does with a key for whoever makes, attaches or launches from an encrypted volume ("Required IAM permissions for EBS encryption",
- * Amazon EBS User Guide): only through EC2 of this region (and of those that get copies), and grants only for AWS itself.
+ * Amazon EBS User Guide): only through EC2 of this region (and of those that get copies), and grants only for AWS itself. The same through the EBS
+ * direct APIs: which of them their user needs, and whether they name themselves so to KMS, was not tried.
  */
 function useOfKeys(
   scope: Construct,
   keys: readonly string[] = [],
   others: readonly string[] = [],
+  service = 'ec2',
 ): readonly PolicyStatement[] {
   if (keys.length === 0) return [];
   const { region } = Stack.of(scope);
-  const services = [region, ...others].map((one) => `ec2.${one}.amazonaws.com`);
-  const throughEc2 = { 'kms:ViaService': services };
+  const services = [region, ...others].map((one) => `${service}.${one}.amazonaws.com`);
+  const through = { 'kms:ViaService': services };
   return [
     allow(
       [
@@ -320,12 +355,10 @@ function useOfKeys(
         'kms:ReEncryptTo',
       ],
       keys,
-      {
-        StringEquals: throughEc2,
-      },
+      { StringEquals: through },
     ),
     allow('kms:CreateGrant', keys, {
-      StringEquals: throughEc2,
+      StringEquals: through,
       Bool: { 'kms:GrantIsForAWSResource': 'true' },
     }),
   ];
@@ -457,6 +490,9 @@ export function acknowledgeWildcards(role: Role, artifacts: Bucket, settings: Fo
     'Each build has a prefix of its own, each machine a file.',
   );
   because(`<${bucket}.Arn>/${journalKey('*')}`, 'Each build has a journal of its own.');
+  for (const key of [pieceKey('*', '*'), pieceKey('*', 'index'), blockDigestsKey('*', '*', '*')]) {
+    because(`<${bucket}.Arn>/${key}`, 'Each build has a prefix of its own.');
+  }
   for (const file of imageRecords) {
     because(`<${bucket}.Arn>/${imageRecordKey('*', file)}`, 'Each image has a prefix of its own.');
   }

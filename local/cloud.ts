@@ -22,7 +22,7 @@ import { Regions } from './regions.ts';
 import { lockDirectory } from './state-directory.ts';
 import { createStates, type States } from './states/service.ts';
 import { Storage } from './storage/fauxqs.ts';
-import { checkS3Request } from './storage/s3-limits.ts';
+import { checkS3Request, isLargePut } from './storage/s3-limits.ts';
 
 export interface CloudOptions {
   /** Everything the cloud keeps lives here: disks, consoles, logs, records. */
@@ -232,6 +232,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         lambda: home((request, response, url) => answerLambda(request, response, url, lambda, log)),
         s3: home((request, response, url) => {
           checkS3Request(request, url);
+          if (isLargePut(request, url)) return storage.putLarge(request, response, url);
           return storage.answer(request, response);
         }),
         servicequotas: async (request, response, url, scope) => {

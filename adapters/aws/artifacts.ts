@@ -1,5 +1,6 @@
 import { AwsClient } from 'aws4fetch';
 import type { Artifacts, Sources } from '../../core/ports.ts';
+import { unless } from './absence.ts';
 
 /**
  * A bucket, by aws4fetch instead of client-s3, whose endpoint rules, checksums and event streams would take
@@ -32,15 +33,20 @@ export function s3Bucket(environment: NodeJS.ProcessEnv, bucket: string) {
   const encoded = (key: string) => key.split('/').map(encodeURIComponent).join('/');
   const urlOf = (key: string) => new URL(`${base}/${encoded(key)}`);
 
-  /** The text of an answer; throws by the name that S3 gives an error. */
-  const request = async (operation: string, key: string, url: URL, init: RequestInit): Promise<string> => {
+  /** The bytes of an answer; throws by the name that S3 gives an error. */
+  const requestBytes = async (
+    operation: string,
+    key: string,
+    url: URL,
+    init: RequestInit,
+  ): Promise<Buffer> => {
     const failed = (name: string, reason: string, cause?: unknown) =>
       Object.assign(new Error(`${operation} of ${key} in ${bucket}: ${reason}`, { cause }), { name });
     let response: Response;
-    let text: string;
+    let bytes: Buffer;
     try {
       response = await client.fetch(url, init);
-      text = await response.text();
+      bytes = Buffer.from(await response.arrayBuffer());
     } catch (error) {
       // fetch throws TypeError for every network failure; the state machine retries by name.
       if (!(error instanceof TypeError)) throw error;
@@ -49,20 +55,23 @@ export function s3Bucket(environment: NodeJS.ProcessEnv, bucket: string) {
     }
     // CopyObject may answer 200 and say in the body that it failed (S3 API Reference, CopyObject).
     const mayFail = !response.ok || operation === 'CopyObject';
+    const text = mayFail ? bytes.toString('utf8') : '';
     const code = mayFail ? /<Code>([^<]+)<\/Code>/.exec(text)?.[1] : undefined;
-    if (response.ok && code === undefined) return text;
+    if (response.ok && code === undefined) return bytes;
     // A proxy or load balancer answers without S3's XML.
     const unnamed = response.status >= 500 ? 'ServiceUnavailable' : `HTTP${response.status}`;
     const message =
       /<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status} ${response.statusText}`;
     throw failed(code ?? unnamed, message);
   };
-  return { client, encoded, urlOf, request };
+  const request = async (...what: Parameters<typeof requestBytes>): Promise<string> =>
+    (await requestBytes(...what)).toString('utf8');
+  return { client, encoded, urlOf, request, requestBytes };
 }
 
 /** The artifacts bucket, as builds fill it. */
 export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Artifacts {
-  const { client, encoded, urlOf, request } = s3Bucket(environment, bucket);
+  const { client, encoded, urlOf, request, requestBytes } = s3Bucket(environment, bucket);
 
   const presigned = async (method: string, key: string, seconds: number): Promise<string> => {
     const url = urlOf(key);
@@ -78,6 +87,11 @@ export function s3Artifacts(environment: NodeJS.ProcessEnv, bucket: string): Art
         body,
         headers: { 'content-type': contentType },
       })),
+    // Who may not list the bucket is not told what is not in it (S3 API Reference, GetObject, "Permissions").
+    get: async (key) =>
+      await unless(['NoSuchKey', 'AccessDenied'], () =>
+        requestBytes('GetObject', key, urlOf(key), { method: 'GET' }),
+      ),
     copy: async (from, to) =>
       void (await request('CopyObject', to, urlOf(to), {
         method: 'PUT',

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { type BuildState, buildState } from '../../core/build-state.ts';
+import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Volumes } from '../../core/ports.ts';
 
@@ -17,9 +17,10 @@ const DEVICE = '/dev/sdf';
 export const attach =
   ({ volumes, clock }: { readonly volumes: Volumes; readonly clock: Clock }) =>
   async ({ worker }: Pick<BuildState, 'worker'>): Promise<Pick<BuildState, 'attached'>> => {
-    const volume = await volumes.describe(worker.volumeId);
+    const volumeId = required(worker.volumeId, 'worker.volumeId');
+    const volume = await volumes.describe(volumeId);
     if (!volume?.attachments.some(({ instanceId }) => instanceId === worker.instanceId)) {
-      await volumes.attach(worker.volumeId, worker.instanceId, DEVICE);
+      await volumes.attach(volumeId, worker.instanceId, DEVICE);
     }
     return { attached: { device: DEVICE, at: clock.now() } };
   };

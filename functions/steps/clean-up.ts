@@ -120,7 +120,7 @@ interface Findable<T> {
 async function ofBuild<Key extends string, T extends Readonly<Record<Key, string>>>(
   port: Findable<T>,
   build: string,
-  known: readonly (Readonly<Record<Key, string>> | undefined)[],
+  known: readonly (Readonly<Partial<Record<Key, string | undefined>>> | undefined)[],
   key: Key,
 ): Promise<T[]> {
   const found = await port.findByBuild(build);

@@ -34,11 +34,12 @@ interface LaunchDependencies {
 /** A worker fetches its payload within minutes of its launch; a slow boot and a few retries are allowed for. */
 const PRESIGNED_SECONDS = 1800;
 
-/** Makes the target volume and the worker in one zone; goes on to the next type and zone where there is no capacity. */
+/** Makes the target volume, if the road has one, and the worker in one zone; goes on to the next type and zone where there is no capacity. */
 export const launch =
   ({ instances, volumes, network, artifacts, payloads, clock, settings }: LaunchDependencies) =>
   async ({ plan }: Pick<BuildState, 'plan'>, retryCount: number): Promise<Pick<BuildState, 'worker'>> => {
     const { build } = plan;
+    const withVolume = plan.road !== 'ebs-direct';
     const refusals: string[] = [];
     // A token whose resource is gone returns the dead resource: each try of the state has tokens of its own.
     const token = (...what: string[]) => clientToken(build, String(retryCount), ...what);
@@ -61,15 +62,14 @@ export const launch =
     };
 
     const tryZone = async ({ subnetId, zone }: Subnet) => {
-      const volume = await makeVolume(zone);
-      if (volume === undefined) return undefined;
-      const { volumeId } = volume;
+      const volume = withVolume ? await makeVolume(zone) : undefined;
+      if (withVolume && volume === undefined) return undefined;
       const userData = renderUserData(settings.bootstrap, {
         payloadUrl: await payloads.presign(settings.PAYLOAD_KEY, PRESIGNED_SECONDS),
         payloadSha256: settings.PAYLOAD_SHA256,
         jobUrl: await artifacts.presign(plan.job.key, PRESIGNED_SECONDS),
         jobSha256: plan.job.sha256,
-        volume: volumeId,
+        volume: volume?.volumeId ?? '',
         build,
       });
       for (const instanceType of plan.worker.instanceTypes) {
@@ -83,14 +83,14 @@ export const launch =
             userData,
             tags: buildTags(build, 'worker'),
           });
-          return { instanceId, volumeId, zone, instanceType, launchedAt: clock.now() };
+          return { instanceId, ...volume, zone, instanceType, launchedAt: clock.now() };
         } catch (error) {
           if (!lacksCapacity(error)) throw error;
           refusals.push(`${instanceType} in ${zone}: ${error.message}`);
         }
       }
       try {
-        await volumes.delete(volumeId);
+        if (volume !== undefined) await volumes.delete(volume.volumeId);
       } catch (error) {
         // A volume that is still being made cannot be deleted (DeleteVolume): CleanUp finds it by its tags.
         if (!(error instanceof Error && error.name === 'IncorrectState')) throw error;

@@ -3,10 +3,11 @@ import * as z from 'zod/mini';
 import { printsHostKeys } from '../../core/boot-expectation.ts';
 import { type BuildState, buildState, type Execution, regionOf } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
+import { MOST_PIECES, PIECES_PER_GIB } from '../../core/disk-blocks.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
 import { renderJob } from '../../core/job.ts';
-import { artifactKey, buildTags, tagKey } from '../../core/names.ts';
+import { artifactKey, buildTags, pieceKey, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
 import type { Artifacts, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
 import { parameterPath } from '../../core/publication.ts';
@@ -66,6 +67,9 @@ export const plan =
       deadline: Math.floor(clock.now() / 1000) + seconds,
       linger: LINGER_SECONDS,
       upload: {
+        ...(recipe.image.road === 'ebs-direct'
+          ? { blocks: await blockLinks(artifacts, build, recipe, seconds) }
+          : {}),
         manifest: await artifacts.presignPut(artifactKey(build, 'manifest.mtree.gz'), seconds),
         sbom: await artifacts.presignPut(artifactKey(build, 'sbom.cdx.json'), seconds),
       },
@@ -101,7 +105,7 @@ export const plan =
         flavour: recipe.flavour,
         rootSizeGiB: recipe.rootSize,
         road: recipe.image.road ?? 'unix',
-        encryption: recipe.image.encryption ? { kmsKeyId: recipe.image.encryption.kmsKey ?? null } : null,
+        encryption: planEncryption(recipe, arn),
         warnings: roadWarnings(recipe),
         worker: {
           imageId: workerImage,
@@ -138,6 +142,35 @@ async function findWholeDisk(
   const until = prolonged(disk.tags, now);
   if (until) await snapshots.tag(snapshotId, tagKey.resumableUntil, until);
   return { snapshotId, startedAt, from: build };
+}
+
+/** Where the worker puts a disk that no volume holds: no more pieces than the disk has room for. */
+async function blockLinks(artifacts: Artifacts, build: string, recipe: Recipe, seconds: number) {
+  const pieces: string[] = [];
+  const most = Math.min(MOST_PIECES, recipe.rootSize * PIECES_PER_GIB);
+  for (let piece = 1; piece <= most; piece++) {
+    pieces.push(await artifacts.presignPut(pieceKey(build, piece), seconds));
+  }
+  return { pieces, index: await artifacts.presignPut(pieceKey(build, 'index'), seconds) };
+}
+
+/** The key of the image. Without a volume it is named by its ARN (StartSnapshot, KmsKeyArn), which an id is enough for, and an alias not. */
+function planEncryption(
+  { image: { encryption, road } }: Recipe,
+  executionArn: string,
+): BuildState['plan']['encryption'] {
+  if (encryption === undefined) return null;
+  const key = encryption.kmsKey ?? null;
+  if (road !== 'ebs-direct' || key === null || /^arn:.*:key\//.test(key)) return { kmsKeyId: key };
+  if (/(^|:)alias\//.test(key)) {
+    throw new FactoryError('InvalidRecipe', {
+      message: `image.encryption.kmsKey is ${key}, and image.road ebs-direct takes no alias: StartSnapshot knows keys by their ARN only`,
+      remedy:
+        'name the key by its id or its ARN (aws kms describe-key tells both of an alias), or take the road over a volume.',
+    });
+  }
+  const [, partition = 'aws', , region = '', account = ''] = executionArn.split(':');
+  return { kmsKeyId: `arn:${partition}:kms:${region}:${account}:key/${key.replace(/^key\//, '')}` };
 }
 
 /** Seconds for the plan itself to read a small object. */

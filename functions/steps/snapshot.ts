@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { type BuildState, buildState } from '../../core/build-state.ts';
+import { type BuildState, buildState, required } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { buildTags, tagKey } from '../../core/names.ts';
@@ -32,7 +32,8 @@ export const snapshot =
     { plan, worker }: Pick<BuildState, 'plan' | 'worker'>,
     retryCount: number,
   ): Promise<Pick<BuildState, 'snapshot'>> => {
-    const { volumeId, instanceId } = worker;
+    const { instanceId } = worker;
+    const volumeId = required(worker.volumeId, 'worker.volumeId');
     // Not one of an earlier execution of this name (names come free after 90 days): it holds another disk.
     const [existing, another] = (await snapshots.findByBuild(plan.build)).filter(
       ({ startedAt }) => startedAt === undefined || startedAt >= worker.launchedAt,

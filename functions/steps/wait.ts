@@ -55,7 +55,8 @@ export const wait = (dependencies: WaitDependencies) => {
 
   async function workerRunning({ plan, worker }: WaitInput, waiting: Waiting): Promise<WaitOutput> {
     const { instanceId, volumeId } = required(worker, 'worker');
-    const [instance, volume] = [await instances.describe(instanceId), await volumes.describe(volumeId)];
+    const instance = await instances.describe(instanceId);
+    const volume = volumeId === undefined ? undefined : await volumes.describe(volumeId);
     if (volume?.state === 'error') {
       throw fail(
         'VolumeFailed',
@@ -70,15 +71,22 @@ export const wait = (dependencies: WaitDependencies) => {
         "see StateReason's code in the EC2 User Guide, Troubleshoot instance launch issues.",
       );
     }
-    if (plan.encryption && volume === undefined && clock.now() - waiting.since > VANISHED_AFTER) {
+    if (
+      plan.encryption &&
+      volumeId !== undefined &&
+      volume === undefined &&
+      clock.now() - waiting.since > VANISHED_AFTER
+    ) {
       throw fail(
         'VolumeFailed',
         `${volumeId} has vanished: EC2 takes a volume away whose KMS key it may not use`,
         'see that image.encryption.kmsKey exists in this region and is enabled, that its policy lets this account use it, and that it is among kmsKeys of the deployment.',
       );
     }
-    const ready = instance?.state === 'running' && volume?.state === 'available';
-    const seen = look(waiting, `${instance?.state ?? 'unknown'} with volume ${volume?.state ?? 'unknown'}`);
+    const has = volumeId === undefined || volume?.state === 'available';
+    const ready = instance?.state === 'running' && has;
+    const beside = volumeId === undefined ? 'no volume' : `volume ${volume?.state ?? 'unknown'}`;
+    const seen = look(waiting, `${instance?.state ?? 'unknown'} with ${beside}`);
     return { waiting: withinLimit({ ...seen, ready }, RUNNING_LIMIT, instanceId) };
   }
 

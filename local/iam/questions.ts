@@ -121,7 +121,10 @@ export function s3Questions(operation: string, input: Body): Question[] {
   }
 }
 
-/** The EBS direct APIs: one snapshot, by its tags. Tags of a new one are given by the call itself ("Permissions for EBS direct APIs"). */
+/**
+ * The EBS direct APIs: one snapshot, by its tags. Who gives a new one tags needs ec2:CreateTags too ("Actions defined by Amazon Elastic Block
+ * Store"); that the question of it has an ec2:CreateAction is said nowhere.
+ */
 export function ebsQuestions({ settings, snapshots }: Records, operation: string, input: Body): Question[] {
   const arn = (id: string) => `arn:aws:ec2:${settings.region}::snapshot/${id}`;
   const action = `ebs:${operation}`;
@@ -133,11 +136,17 @@ export function ebsQuestions({ settings, snapshots }: Records, operation: string
     case 'StartSnapshot': {
       const tags = (input.Tags ?? []) as { Key: string; Value: string }[];
       const { ParentSnapshotId: parent } = input;
-      return one(action, arn('*'), {
+      const requested = {
         ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value])),
         ...(tags.length > 0 ? { 'aws:TagKeys': tags.map(({ Key }) => Key) } : {}),
-        ...(typeof parent === 'string' ? { 'ebs:ParentSnapshot': arn(parent) } : {}),
-      });
+      };
+      return [
+        ...one(action, arn('*'), {
+          ...requested,
+          ...(typeof parent === 'string' ? { 'ebs:ParentSnapshot': arn(parent) } : {}),
+        }),
+        ...(tags.length > 0 ? one('ec2:CreateTags', arn('*'), requested) : []),
+      ];
     }
     case 'PutSnapshotBlock':
     case 'CompleteSnapshot':

@@ -8,6 +8,8 @@ import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { buildApp } from 'fauxqs';
+import { bodyOf } from '../front/request.ts';
+import { ServiceError } from '../front/service-error.ts';
 
 type App = ReturnType<typeof buildApp>;
 type Stores = NonNullable<NonNullable<Parameters<typeof buildApp>[0]>['stores']>;
@@ -27,6 +29,7 @@ export class Storage {
   readonly #region: string;
   #app: Promise<App> | undefined;
   #close: (() => void)[] = [];
+  #objects: Stores['s3Store'] | undefined;
 
   constructor(options: { stateDirectory: string; region: string }) {
     this.#directory = options.stateDirectory;
@@ -67,6 +70,23 @@ export class Storage {
     if (statusCode !== 200) throw new Error(`${topicArn}: ${statusCode} ${body}`);
   }
 
+  /** A PUT that is larger than fauxqs's routes allow, put into its store. */
+  async putLarge(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    this.#app ??= this.#start();
+    await this.#app;
+    const [bucket = '', ...rest] = url.pathname.slice(1).split('/').map(decodeURIComponent);
+    const body = await bodyOf(request, Number(request.headers['content-length']));
+    const type = request.headers['content-type'];
+    try {
+      const { etag } = this.#objects?.putObject(bucket, rest.join('/'), body, type) ?? { etag: '' };
+      response.writeHead(200, { etag }).end();
+    } catch (error) {
+      throw error instanceof Error && 'code' in error
+        ? new ServiceError(String(error.code), error.message, 404)
+        : error;
+    }
+  }
+
   async #start(): Promise<App> {
     const file = async <T>(name: string) =>
       (await import(new URL(name, import.meta.resolve('fauxqs')).href)) as T;
@@ -100,6 +120,7 @@ export class Storage {
     Object.assign(stores.s3Store, { persistence: files });
     const queues = (stores.sqsStore as unknown as { allQueues(): Iterable<object> }).allQueues();
     for (const queue of queues) Object.assign(queue, { persistence });
+    this.#objects = stores.s3Store;
     this.#close = [() => persistence.close(), () => files.close()];
     const app = buildApp({ logger: false, defaultRegion: this.#region, stores });
     await app.ready();

@@ -4,6 +4,21 @@ import { unsupported } from '../front/service-error.ts';
 /** fauxqs reads a request's body whole and at most 11 MiB of it (its `bodyLimit`). */
 const BODY_BYTES = 11 * 1024 * 1024;
 
+/** A plain PUT of more goes past its routes (fauxqs.ts): pieces of disks have 128 MiB, and a body stands in memory here. */
+const PLAIN_BODY_BYTES = 512 * 1024 * 1024;
+
+/** What a plain PUT has not: the routes that it goes past would keep these, or decode the body. */
+const NOT_PLAIN =
+  /^(?:x-amz-(?:meta-.*|checksum-.*|copy-source|decoded-content-length|trailer)|content-encoding)$/;
+
+/** Whether a request is a PUT of an object that fauxqs's routes are too narrow for. */
+export const isLargePut = (request: IncomingMessage, url: URL): boolean =>
+  request.method === 'PUT' &&
+  Number(request.headers['content-length'] ?? 0) > BODY_BYTES &&
+  Number(request.headers['content-length']) <= PLAIN_BODY_BYTES &&
+  !url.searchParams.has('uploadId') &&
+  !Object.keys(request.headers).some((name) => NOT_PLAIN.test(name));
+
 /**
  * Query parameters that fauxqs 2.4.1 reads (dist/s3, read for this list), and two that change nothing here. It does not
  * look at others: `PUT /bucket?versioning` would make a bucket, and say that all is well.
@@ -46,6 +61,7 @@ export function checkS3Request(request: IncomingMessage, url: URL): void {
   if (request.method !== 'PUT' && request.method !== 'POST') return;
   const condition = WRITE_CONDITIONS.find((name) => request.headers[name] !== undefined);
   if (condition !== undefined) throw unsupported(`conditional writes (${condition})`);
+  if (isLargePut(request, url)) return;
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES) {
     throw unsupported(`S3 requests of more than ${BODY_BYTES} bytes: use a multipart upload`);
   }

@@ -61,6 +61,17 @@ describe('an estimate', () => {
   });
 });
 
+test('without a volume pays for blocks, and for no volume of the image', () => {
+  const direct = estimate({ ...small, road: 'ebs-direct' });
+  const names = direct.price.lines.map(({ name }) => name);
+  expect(names).toContain('blocks');
+  const volumes = ({ price }: typeof direct) => price.lines.find(({ name }) => name === 'volumes (gp3)');
+  expect(volumes(direct)?.dollars).toBeLessThan(volumes(estimate(small))?.dollars ?? 0);
+  // 1.4 GB in blocks of 512 KiB, and a state for each piece of 256 of them.
+  expect(direct.price.lines.find(({ name }) => name === 'blocks')?.dollars).toBeCloseTo(0.016, 2);
+  expect(direct.seconds).toBeGreaterThan(0);
+});
+
 test('every instance type that workers use has a price, and the first is the usual one', () => {
   for (const type of Object.values(workerInstanceTypes).flat()) {
     expect(prices.instanceHour[type]).toBeGreaterThan(0);
@@ -82,7 +93,7 @@ test('counts the states of the state machine that there is', () => {
     readonly Next?: string;
     readonly Seconds?: number;
     readonly Default?: string;
-    readonly Choices?: readonly { readonly Next: string }[];
+    readonly Choices?: readonly { readonly Condition: string; readonly Next: string }[];
   }
   const { StartAt, States: states } = JSON.parse(
     readFileSync(new URL('../../statemachines/build-image.asl.json', import.meta.url), 'utf8'),
@@ -93,7 +104,9 @@ test('counts the states of the state machine that there is', () => {
     for (let name: string | undefined = StartAt; name !== undefined; ) {
       way.push(name);
       const state: State | undefined = states[name];
-      const ready: string | undefined = state?.Choices?.[0]?.Next;
+      const ready: string | undefined = state?.Choices?.find(
+        ({ Condition }) => !Condition.includes('ebs-direct'),
+      )?.Next;
       name =
         name === 'Road?' && road === 'windows'
           ? ready

@@ -210,6 +210,7 @@ export const roads: readonly Road[] = [
     },
     end: 'SUCCEEDED',
   },
+  { name: 'goes without a volume', recipe: { image: { road: 'ebs-direct' } }, end: 'SUCCEEDED' },
   {
     name: 'is throttled',
     before({ cloud: { faults } }) {

@@ -606,6 +606,11 @@ export class FakeAccount {
       const text = typeof body === 'string' ? body : Buffer.from(body).toString('latin1');
       this.objects.set(key, { body: text, contentType });
     },
+    get: async (key) => {
+      this.#call(`artifacts.get ${key}`);
+      const object = this.objects.get(key);
+      return object && new Uint8Array(Buffer.from(object.body, 'latin1'));
+    },
     presign: async (key, seconds) => {
       this.#call('artifacts.presign');
       return `https://bucket.s3.example/${key}?X-Amz-Expires=${seconds}&X-Amz-Signature=5ec2e7`;

@@ -39,7 +39,10 @@ describe('launch', () => {
   test('makes volume and worker in the first zone asked for', async () => {
     const { worker } = await run();
     expect(worker).toMatchObject({ zone: 'eu-central-1b', instanceType: 'c7i.large', launchedAt: fake.time });
-    expect(fake.heldVolumes.get(worker.volumeId)?.spec).toMatchObject({ zone: 'eu-central-1b', sizeGiB: 12 });
+    expect(fake.heldVolumes.get(worker.volumeId ?? '')?.spec).toMatchObject({
+      zone: 'eu-central-1b',
+      sizeGiB: 12,
+    });
     expect(fake.heldInstances.get(worker.instanceId)?.spec).toMatchObject({
       subnetId: 'subnet-b',
       securityGroupId: 'sg-1',
@@ -50,7 +53,7 @@ describe('launch', () => {
   test('encrypts the volume as the plan says', async () => {
     const encryption = { kmsKeyId: 'alias/images' };
     const { worker } = await run(0, { ...plan, encryption });
-    expect(fake.heldVolumes.get(worker.volumeId)?.spec.encryption).toEqual(encryption);
+    expect(fake.heldVolumes.get(worker.volumeId ?? '')?.spec.encryption).toEqual(encryption);
   });
 
   test('gives both their tags in the very call that makes them', async () => {
@@ -59,7 +62,7 @@ describe('launch', () => {
       [tagKey.build]: BUILD,
       [tagKey.role]: 'worker',
     });
-    expect(fake.heldVolumes.get(worker.volumeId)?.spec.tags).toMatchObject({
+    expect(fake.heldVolumes.get(worker.volumeId ?? '')?.spec.tags).toMatchObject({
       [tagKey.build]: BUILD,
       [tagKey.role]: 'target',
     });
@@ -173,6 +176,6 @@ describe('launch', () => {
     fake.settle();
     fake.refusals.clear();
     const { worker } = await run(1);
-    expect(fake.heldVolumes.get(worker.volumeId)?.state).toBe('creating');
+    expect(fake.heldVolumes.get(worker.volumeId ?? '')?.state).toBe('creating');
   });
 });

@@ -14,7 +14,15 @@ beforeAll(() => {
 describe('the keys of a deployment', () => {
   it('are for those functions that make, attach or launch what is encrypted', () => {
     const named = functionNames.filter((name) => stack.statements(name).some(aboutKeys));
-    expect(named.sort()).toEqual(['attach', 'distribute', 'launch', 'launch-boot-test', 'preflight']);
+    expect(named.sort()).toEqual([
+      'attach',
+      'distribute',
+      'launch',
+      'launch-boot-test',
+      'preflight',
+      'start-snapshot',
+      'write-blocks',
+    ]);
   });
 
   // "Required IAM permissions for EBS encryption" and "AWS KMS condition keys" (kms:ViaService, kms:GrantIsForAWSResource).

@@ -41,7 +41,8 @@ describe.each(functionNames)('the %s function', (name) => {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
       Timeout: { reaper: 300, retention: 900 }[name as string] ?? 60,
-      MemorySize: 256,
+      // A piece of 128 MiB, and a full processor to hash it.
+      MemorySize: name === 'write-blocks' ? 1769 : 256,
     }));
 
   it('finds in its environment what it reads, and nothing else', () => {
@@ -140,6 +141,7 @@ describe('the artifacts bucket', () => {
       LifecycleConfiguration: {
         Rules: [
           { Id: 'builds', Prefix: 'builds/', Status: 'Enabled', ExpirationInDays: 30 },
+          { Id: 'pieces', Prefix: 'pieces/', Status: 'Enabled', ExpirationInDays: 2 },
           {
             Id: 'uploads',
             Status: 'Enabled',

@@ -15,6 +15,7 @@ interface State {
   readonly TimeoutSeconds: number;
   readonly Retry?: Rule[];
   readonly Catch?: Rule[];
+  readonly ItemProcessor?: { readonly States: Readonly<Record<string, State>> };
 }
 interface Rule {
   readonly ErrorEquals: string[];
@@ -23,7 +24,13 @@ interface Rule {
 }
 
 const read = () => JSON.parse(text) as { States: Record<string, State> };
-const states = Object.entries(read().States);
+/** Those of a Map stand among the others. */
+const allOf = (some: Readonly<Record<string, State>>): [string, State][] =>
+  Object.entries(some).flatMap(([name, state]) => [
+    [name, state] as [string, State],
+    ...allOf(state.ItemProcessor?.States ?? {}),
+  ]);
+const states = allOf(read().States);
 const tasks = states.filter(([, { Type }]) => Type === 'Task');
 const lambdasIn = (folder: string) =>
   readdirSync(new URL(`functions/${folder}/`, root))

@@ -11,19 +11,46 @@ const folder = join(dirname(fileURLToPath(import.meta.url)), '../../../../statem
 interface Machine {
   States: Record<
     string,
-    { Type: string; Arguments?: { FunctionName: string }; Retry?: { ErrorEquals: string[] }[] }
+    {
+      Type: string;
+      Arguments?: { FunctionName: string };
+      Retry?: { ErrorEquals: string[] }[];
+      ItemProcessor?: Machine;
+    }
   >;
 }
+
+/** Those of a Map stand among the others. */
+const allOf = ({ States }: Machine): [string, Machine['States'][string]][] =>
+  Object.entries(States).flatMap(([name, state]) => [
+    [name, state] as [string, Machine['States'][string]],
+    ...(state.ItemProcessor ? allOf(state.ItemProcessor) : []),
+  ]);
+
+/** The tasks of the road without a volume. */
+const withoutVolume = ['StartSnapshot', 'WriteBlocks', 'CompleteSnapshot'];
 
 /** Whatever a step adds to the state, all at once: the stubs do not know which state they serve. */
 const STATE = {
   dryRun: false,
   adopted: null,
-  plan: { image: { name: 'image' }, recipeDigest: 'digest', release: '15.1-RELEASE', bootTest: {} },
+  plan: {
+    build: 'build',
+    image: { name: 'image' },
+    recipeDigest: 'digest',
+    release: '15.1-RELEASE',
+    bootTest: {},
+  },
   waiting: { ready: true },
   snapshot: { snapshotId: 'snap-1' },
   image: { imageId: 'ami-1' },
   report: { ok: true },
+};
+
+const DIRECT = {
+  ...STATE,
+  plan: { ...STATE.plan, road: 'ebs-direct' },
+  report: { ok: true, blocks: { pieces: 3, count: 600, indexSha256: 'digest' } },
 };
 
 /** Tasks of the windows road, and what leads there. */
@@ -37,11 +64,12 @@ export function buildImageCases(): OracleCase[] {
     .filter((name) => name.endsWith('.asl.json'))
     .flatMap((file) => {
       const text = readFileSync(join(folder, file), 'utf8');
-      const tasks = Object.entries((JSON.parse(text) as Machine).States).filter(
-        ([, { Type: type }]) => type === 'Task',
-      );
+      const tasks = allOf(JSON.parse(text) as Machine).filter(([, { Type: type }]) => type === 'Task');
+      /** Every step says that the disk goes without a volume. */
+      const direct: Script = Object.fromEntries(tasks.map(([name]) => [name, [{ returns: DIRECT }]]));
       return [
         machineCase(`${file}: to the end`, text, {}),
+        machineCase(`${file}: without a volume`, text, direct),
         machineCase(`${file}: without a boot test`, text, {
           WaitForImage: [{ returns: { ...STATE, plan: { ...STATE.plan, bootTest: null } } }],
         }),
@@ -60,11 +88,13 @@ export function buildImageCases(): OracleCase[] {
             CleanUpAfterFailure: { Launch: [{ error: { errorType: 'Broken', errorMessage: 'broken' } }] },
             CleanUpForPlan: { Register: [{ error: { errorType: 'ImageNameTaken', errorMessage: 'taken' } }] },
           };
-          const before = failures[name] ?? (onlyWindows.includes(name) ? windows : {});
+          const before =
+            failures[name] ??
+            (onlyWindows.includes(name) ? windows : withoutVolume.includes(name) ? direct : {});
           return [
             machineCase(`${file}: ${name} fails with ${retryable}, then works`, text, {
               ...before,
-              [name]: [error(retryable), { returns: STATE }],
+              [name]: [error(retryable), { returns: withoutVolume.includes(name) ? DIRECT : STATE }],
             }),
             machineCase(`${file}: ${name} fails for good`, text, { ...before, [name]: [error('Permanent')] }),
           ];
@@ -76,7 +106,7 @@ export function buildImageCases(): OracleCase[] {
 function machineCase(name: string, text: string, script: Script): OracleCase {
   const definition = JSON.parse(text) as Machine;
   const scripts: Script = {};
-  for (const [state, { Arguments: args }] of Object.entries(definition.States)) {
+  for (const [state, { Arguments: args }] of allOf(definition)) {
     if (args === undefined) continue;
     // One function serves several states: here each state calls one of its own name, so that a script can single it out.
     args.FunctionName = state;
