@@ -456,7 +456,7 @@ export class FakeAccount {
     },
     findResumable: async (contentDigest) =>
       this.#seenOfAny(this.heldSnapshots, ({ tags }) => tags).filter(
-        ({ tags = {} }) =>
+        ({ tags }) =>
           tags[tagKey.contentDigest] === contentDigest && tags[tagKey.resumableUntil] !== undefined,
       ),
     tag: async (snapshotId, key, value) => {
