@@ -1,12 +1,11 @@
-import * as z from 'zod/mini';
 import type { Notices } from '../../core/ports.ts';
 import { jsonService } from './json-service.ts';
 
 /** PutEvents answers 200 for what it did not take. */
-const answer = z.object({
-  FailedEntryCount: z.int(),
-  Entries: z._default(z.array(z.object({ ErrorCode: z.optional(z.string()) })), []),
-});
+interface Answer {
+  readonly FailedEntryCount: number;
+  readonly Entries: readonly { readonly ErrorCode?: string }[];
+}
 
 /** The default event bus of a region; what it says has the source `ami-foundry`. */
 export function eventNotices(environment: NodeJS.ProcessEnv, region: string): Notices {
@@ -14,7 +13,7 @@ export function eventNotices(environment: NodeJS.ProcessEnv, region: string): No
   return {
     async tell(what, detail) {
       const entry = { Source: 'ami-foundry', DetailType: what, Detail: JSON.stringify(detail) };
-      const { FailedEntryCount, Entries } = answer.parse(await call('PutEvents', { Entries: [entry] }));
+      const { FailedEntryCount, Entries } = (await call('PutEvents', { Entries: [entry] })) as Answer;
       if (FailedEntryCount === 0) return;
       const name = Entries[0]?.ErrorCode ?? 'InternalFailure';
       throw Object.assign(new Error(`PutEvents in ${region} did not take "${what}"`), { name });

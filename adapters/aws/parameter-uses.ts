@@ -1,13 +1,11 @@
-import * as z from 'zod/mini';
 import type { ImageUse } from '../../core/ports.ts';
 import { unless } from './absence.ts';
 import { jsonService } from './json-service.ts';
 
-const page = z.object({
-  Parameters: z._default(z.array(z.object({ Name: z.string(), Value: z.string() })), []),
-  NextToken: z.optional(z.nullable(z.string())),
-});
-const one = z.object({ Parameter: z.object({ Value: z.string() }) });
+interface Page {
+  readonly Parameters: readonly { readonly Name: string; readonly Value: string }[];
+  readonly NextToken?: string;
+}
 
 /** "The maximum number of items to return": ten (GetParametersByPath). */
 const PAGE = 10;
@@ -20,7 +18,7 @@ export function parameterUses(environment: NodeJS.ProcessEnv, region: string, pr
       const found: ImageUse[] = [];
       const input = { Path: prefix.replace(/(?<=.)\/$/, ''), Recursive: true, MaxResults: PAGE };
       for (let NextToken: string | undefined; ; ) {
-        const answer = page.parse(await call('GetParametersByPath', { ...input, NextToken }));
+        const answer = (await call('GetParametersByPath', { ...input, NextToken })) as Page;
         for (const { Name, Value } of answer.Parameters) {
           // A StringList has commas in it.
           for (const imageId of Value.split(',')) {
@@ -39,10 +37,11 @@ export function parameterUses(environment: NodeJS.ProcessEnv, region: string, pr
     async resolve(reference: string): Promise<string | undefined> {
       const name = reference.replace(/^resolve:ssm:/, '').replace(/^arn:[^/]*:parameter(?=\/)/, '');
       if (!name.startsWith(prefix)) return undefined;
-      const answer = await unless(['ParameterNotFound', 'ParameterVersionNotFound'], () =>
-        call('GetParameter', { Name: name }),
+      const answer = await unless(
+        ['ParameterNotFound', 'ParameterVersionNotFound'],
+        async () => (await call('GetParameter', { Name: name })) as { Parameter: { Value: string } },
       );
-      return answer === undefined ? undefined : one.parse(answer).Parameter.Value;
+      return answer?.Parameter.Value;
     },
   };
 }

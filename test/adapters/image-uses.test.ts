@@ -15,7 +15,7 @@ let asked: { operation: string; input: Record<string, unknown> }[];
 
 function next(operation: string, input: object): object {
   asked.push({ operation, input: input as Record<string, unknown> });
-  const answer = pages[operation]?.shift() ?? {};
+  const answer = pages[operation]?.shift() ?? { Parameters: [] };
   if (answer instanceof Error) throw answer;
   return answer;
 }
