@@ -16,6 +16,7 @@ import {
   pieceKey,
   tagKey,
 } from '../core/names.ts';
+import { publicImagesQuota } from '../core/public-images.ts';
 import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -247,15 +248,9 @@ export function grantsOf(
     ],
     preflight: [
       describe('Images', 'Regions'),
-      // None of these has a resource.
-      allow(
-        [
-          'ec2:GetEbsEncryptionByDefault',
-          'ec2:GetImageBlockPublicAccessState',
-          'servicequotas:GetServiceQuota',
-        ],
-        '*',
-      ),
+      // Neither has a resource.
+      allow(['ec2:GetEbsEncryptionByDefault', 'ec2:GetImageBlockPublicAccessState'], '*'),
+      allow('servicequotas:GetServiceQuota', all.quotas),
       allow('ssm:GetParameter', all.parameters),
       ...(settings.kmsKeys ? [allow('kms:DescribeKey', settings.kmsKeys)] : []),
     ],
@@ -380,6 +375,8 @@ interface Everywhere {
   readonly images: string[];
   readonly snapshots: string[];
   readonly parameters: string[];
+  /** Of public images. */
+  readonly quotas: string[];
 }
 
 /** Images, snapshots and parameters of the stack's own region and of those that it distributes to. */
@@ -395,6 +392,10 @@ function inRegions(
   return {
     images: regions.map((one) => `arn:${partition}:ec2:${one}::image/*`),
     snapshots: regions.map((one) => `arn:${partition}:ec2:${one}::snapshot/*`),
+    quotas: regions.map(
+      (one) =>
+        `arn:${partition}:servicequotas:${one}:${account}:${publicImagesQuota.service}/${publicImagesQuota.code}`,
+    ),
     parameters: regions.map((one) => `arn:${partition}:ssm:${one}:${account}:parameter${parameterPrefix}*`),
   };
 }

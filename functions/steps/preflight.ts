@@ -4,6 +4,7 @@ import { type BuildState, buildState, type Execution, regionOf, required } from 
 import { FactoryError } from '../../core/errors.ts';
 import { tagKey } from '../../core/names.ts';
 import type { ImageParameters, ImageRules, Images, Keys, Quotas, Regional } from '../../core/ports.ts';
+import { publicImagesQuota } from '../../core/public-images.ts';
 import { parameterNames, permissionsOf } from '../../core/publication.ts';
 
 export const preflightStep = {
@@ -23,9 +24,6 @@ interface RegionPorts {
 
 type Plan = BuildState['plan'];
 type Distribution = NonNullable<Plan['distribution']>;
-
-/** "Public AMIs", what an account may have in a region before it asks for more (EC2 User Guide, "Quotas for AMIs"). */
-const PUBLIC_IMAGES = { service: 'ec2', code: 'L-0E3CBAB9', usually: 5 } as const;
 
 /** Where an image shall be, and what it is encrypted with there. */
 interface Target {
@@ -169,7 +167,7 @@ async function sharing(
   }
   // What is public already counts once.
   const others = (await rules.publicImages()).filter(({ name }) => name !== plan.image.name).length;
-  const { service, code, usually } = PUBLIC_IMAGES;
+  const { service, code, usually } = publicImagesQuota;
   const quota = (await quotas.value(service, code)) ?? usually;
   if (others >= quota) {
     problems.push(

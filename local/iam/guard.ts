@@ -8,6 +8,7 @@ import {
   ebsQuestions,
   eventsQuestions,
   keyQuestions,
+  quotaQuestions,
   s3Questions,
   ssmQuestions,
   statesQuestions,
@@ -59,8 +60,7 @@ export const guard =
             action,
           );
         case 'servicequotas':
-          // Service Authorization Reference: GetServiceQuota has no resource type.
-          return [{ action: `servicequotas:${action}`, resource: '*', context: {} }];
+          return quotaQuestions(place, action, input);
         case 'states':
           return statesQuestions(place, action, input);
         case 'sts':

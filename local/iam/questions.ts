@@ -82,6 +82,17 @@ export function autoScalingQuestions(operation: string): Question[] {
   throw unsupported(`the authorization of autoscaling:${operation}`);
 }
 
+/** Service Quotas: one quota of a service. */
+export const quotaQuestions = (
+  { region, accountId }: Place,
+  operation: string,
+  { ServiceCode, QuotaCode }: Body,
+): Question[] =>
+  one(
+    `servicequotas:${operation}`,
+    `arn:aws:servicequotas:${region}:${accountId}:${String(ServiceCode)}/${String(QuotaCode)}`,
+  );
+
 /** Step Functions: one execution or state machine each. */
 export function statesQuestions(_place: Place, operation: string, body: Body): Question[] {
   const resource = body.executionArn ?? body.stateMachineArn ?? body.resourceArn;

@@ -250,6 +250,20 @@ export const roads: readonly Road[] = [
   { name: 'is encrypted', recipe: { image: { encryption: {} } }, end: 'SUCCEEDED' },
   { name: 'goes to other regions', recipe: everywhere('image'), end: 'SUCCEEDED' },
   {
+    // A second try of the step goes on with the journal of the first.
+    name: 'is throttled in its publication',
+    recipe: everywhere('image'),
+    before: ({ cloud: { faults } }) =>
+      void faults.add({
+        action: 'PutParameter',
+        region: 'us-west-2',
+        where: isLatest,
+        times: 3,
+        error: { code: 'ThrottlingException', status: 400 },
+      }),
+    end: 'SUCCEEDED',
+  },
+  {
     name: 'breaks in the midst of its publication',
     recipe: everywhere('image'),
     before: breaksAtLatest,
@@ -286,9 +300,9 @@ export const roads: readonly Road[] = [
     end: 'PreflightFailed',
   },
   {
-    name: 'is stopped in the midst of its publication',
+    name: 'is stopped in its publication',
     recipe: everywhere('image'),
-    before: stopsAtLatest('is-stopped-in-the-midst-of-its-publication'),
+    before: stopsAtLatest('is-stopped-in-its-publication'),
     after: journalGone,
     end: 'ABORTED',
   },

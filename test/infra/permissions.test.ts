@@ -13,7 +13,6 @@ const withoutResource = [
   /^ssm:(DescribeParameters|GetParameters)$/,
   /^imagebuilder:(ListImageRecipes|ListContainerRecipes|GetContainerRecipe)$/,
   /^ec2:Get(EbsEncryptionByDefault|ImageBlockPublicAccessState)$/,
-  /^servicequotas:GetServiceQuota$/,
   // Step Functions Developer Guide, "Using CloudWatch Logs to log execution history".
   /^logs:(Create|Get|Update|Delete|List)LogDeliver(y|ies)$/,
   /^logs:(PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)$/,
