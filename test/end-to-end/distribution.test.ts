@@ -9,8 +9,8 @@ import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { AwsClient } from 'aws4fetch';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { jsonService } from '../../adapters/aws/json-service.ts';
 import type { RecordedCall } from '../../local/faults.ts';
 import { type Factory, startFactory } from './local-build.ts';
 
@@ -111,15 +111,20 @@ const flips: { action: string; where?: (call: RecordedCall) => boolean; what: st
 
 describe('distribution', () => {
   it('publishes an image in all regions, tells it, and the next release takes its place', async () => {
-    const sqs = jsonService(
-      {
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
-        AWS_ENDPOINT_URL: factory.cloud.endpoint,
-      },
-      HOME,
-      { service: 'sqs', target: 'AmazonSQS' },
-    );
+    const queues = new AwsClient({
+      accessKeyId: 'local',
+      secretAccessKey: 'local',
+      service: 'sqs',
+      region: HOME,
+    });
+    const sqs = async (operation: string, input: object): Promise<unknown> => {
+      const answer = await queues.fetch(factory.cloud.endpoint, {
+        method: 'POST',
+        body: JSON.stringify(input),
+        headers: { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `AmazonSQS.${operation}` },
+      });
+      return await answer.json();
+    };
     const { QueueUrl } = (await sqs('CreateQueue', { QueueName: 'listener' })) as { QueueUrl: string };
     await new SNSClient(client(HOME)).send(
       new SubscribeCommand({
