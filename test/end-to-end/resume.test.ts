@@ -70,7 +70,9 @@ describe('a build whose image cannot be registered', () => {
     expect(output).toMatchObject({ snapshotId, adopted: false });
     expect(workers()).toBe(before);
     await factory.cloud.lambda.invoke('ami-foundry-reaper', {});
-    expect((await whatIsLeft(factory.ec2)).toSorted()).toEqual([String(output.imageId), snapshotId].toSorted());
+    expect((await whatIsLeft(factory.ec2)).toSorted()).toEqual(
+      [String(output.imageId), snapshotId].toSorted(),
+    );
 
     // By its name too; and what has succeeded is not begun again.
     const again = await foundry('resume', 'resumed-0123456789ab-2', '--json');

@@ -249,9 +249,11 @@ const refusals: readonly {
         question.action.startsWith('s3:')
           ? [
               { ...question, resource: question.resource.replace(/:::[^/]+/, ':::others') },
-              ...(question.resource.includes(`:::${SOURCES}/`)
-                ? []
-                : [{ ...question, resource: question.resource.replace(/[^/]+$/, 'other') }]),
+              ...(question.action === 's3:ListBucket'
+                ? [as(question, 's3:prefix', 'builds/')]
+                : question.resource.includes(`:::${SOURCES}/`)
+                  ? []
+                  : [{ ...question, resource: question.resource.replace(/[^/]+$/, 'other') }]),
             ]
           : undefined,
       ),
