@@ -259,7 +259,7 @@ function trap(factory: Factory, build: string, point: Point, kind: FaultKind) {
 const roleOf = (input: Readonly<Record<string, unknown>>): string =>
   /"ami-foundry:role","Value":"([a-z-]+)"/.exec(JSON.stringify(input))?.[1] ?? '';
 /** Longer than any build takes here, on a machine that has much else to do. */
-const LIMIT_MILLISECONDS = 90_000;
+const LIMIT_MILLISECONDS = 600_000;
 
 /** A fault to come, under a name of its own. */
 export interface Run {
