@@ -40,7 +40,7 @@ const phases = [
 export async function stubWorker({ userData, disk, print, endsAs, signal }: StubWork): Promise<void> {
   const word = (name: string) => shellWord(userData, name);
   const [jobUrl, jobSha256, volume, build] = ['job_url', 'job_sha256', 'volume', 'build'].map(word);
-  if (!jobUrl || !jobSha256 || !volume || !build) {
+  if (!jobUrl || !jobSha256 || volume === undefined || !build) {
     await print('stub: this user-data is no worker');
     return await forever(signal);
   }
@@ -66,7 +66,8 @@ export async function stubWorker({ userData, disk, print, endsAs, signal }: Stub
   await print(`foundry: phase=preflight state=start`);
   if (end === 'die') return;
   if (end === 'hang') return await forever(signal);
-  const file = await disk(volume);
+  // Without a volume the disk goes up in pieces.
+  const file = volume === '' ? undefined : await disk(volume);
   const done: { name: string; seconds: number; bytes: number }[] = [];
   const finish = async (name: string, bytes = 0) => {
     await print(`foundry: phase=${name} state=done seconds=0.0 bytes=${bytes}`);
@@ -82,13 +83,15 @@ export async function stubWorker({ userData, disk, print, endsAs, signal }: Stub
   }
   const content = stubDisk(job.get('disk.id') ?? '');
   const manifest = gzipSync(`#mtree\n. type=dir\n`);
+  let blocks: { pieces: number; count: number; indexSha256: string } | undefined;
   for (const name of phases.slice(1)) {
     await print(`foundry: phase=${name} state=start`);
     if (name === 'inventory') {
       await put(job.get('upload.manifest'), manifest, signal);
       await put(job.get('upload.sbom'), JSON.stringify({ bomFormat: 'CycloneDX' }), signal);
     }
-    if (name === 'write') await write(file, content);
+    if (name === 'write' && file !== undefined) await write(file, content);
+    if (name === 'write' && file === undefined) blocks = await sendBlocks(job, content, signal);
     await finish(name, name === 'write' ? content.length : 0);
   }
   const written = { bytes: Number(job.get('disk.size')), written: content.length, sha256: sha256(content) };
@@ -101,6 +104,7 @@ export async function stubWorker({ userData, disk, print, endsAs, signal }: Stub
     patchLevel: job.get('release'),
     manifestSha256: sha256(manifest),
     disk: written,
+    ...(blocks ? { blocks } : {}),
   });
   await linger(job, signal);
 }
@@ -112,6 +116,24 @@ async function write(file: string, content: Buffer): Promise<void> {
   const disk = await open(file, 'r+');
   await disk.write(content, 0, content.length, 0);
   await disk.close();
+}
+
+const BLOCK_BYTES = 512 * 1024;
+
+/** The first block of the disk and its last, in one piece, and the index of that (worker/blocks.sh). */
+async function sendBlocks(
+  job: ReadonlyMap<string | undefined, string>,
+  content: Buffer,
+  signal: AbortSignal,
+) {
+  const size = Number(job.get('disk.size'));
+  const piece = Buffer.alloc(2 * BLOCK_BYTES);
+  content.copy(piece);
+  const last = size / BLOCK_BYTES - 1;
+  const index = `version 1\ndisk ${size}\npiece 1 ${sha256(piece)} 0-0,${last}-${last}\n`;
+  await put(job.get('upload.blocks.1'), piece, signal);
+  await put(job.get('upload.index'), index, signal);
+  return { pieces: 1, count: 2, indexSha256: sha256(index) };
 }
 
 async function put(

@@ -151,7 +151,7 @@ describe.each(roads)('road $name', (road) => {
     failing = undefined;
     console.log(table(`road ${road.name}`, points.length, outcomes, started));
     const problems = problemsOf(outcomes);
-    if (problems.length > 0) console.log(problems.join("\n"));
+    if (problems.length > 0) console.log(problems.join('\n'));
     expect(problems).toEqual([]);
     expect(await whatIsLeft(factory.ec2)).toEqual(before);
     if (!road.fails && !road.stopsAt) {
@@ -192,7 +192,7 @@ describe('two builds of one recipe that begin at the same moment', () => {
     const outcomes = await outcomesOf(runs, (run) => breakTwin(factory, ends, road, run));
     console.log(table('twins', points.length, outcomes, started));
     const problems = problemsOf(outcomes);
-    if (problems.length > 0) console.log(problems.join("\n"));
+    if (problems.length > 0) console.log(problems.join('\n'));
     expect(problems).toEqual([]);
   }, 3_600_000);
 });
