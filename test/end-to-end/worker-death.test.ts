@@ -8,7 +8,7 @@ import {
   DescribeInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { tagKey } from '../../core/names.ts';
 import { whatIsLeft } from './account.ts';
 import { type Factory, startFactory } from './local-build.ts';
@@ -23,6 +23,7 @@ const base = '/releases/amd64/amd64/15.1-RELEASE/base.txz';
 beforeAll(async () => {
   factory = await startFactory();
 }, 120_000);
+afterEach(() => factory.mirror.faults.clear());
 afterAll(() => factory[Symbol.asyncDispose]());
 
 /** Starts a build and waits until its worker has begun a phase; a slow download leaves it in `fetch`. */
@@ -42,7 +43,6 @@ async function buildIn(phase: string, name: string, where: Factory = factory) {
     if (instanceId) {
       const console = where.cloud.instanceHost.consolePath(instanceId);
       while (!(await readFile(console, 'utf8')).includes(`phase=${phase} state=start`)) await pause(10);
-      where.mirror.faults.clear();
       return { executionArn, instanceId };
     }
     await pause(50);
@@ -60,6 +60,7 @@ it.each(['fetch', 'extract', 'packages', 'inventory', 'filesystem', 'write'])(
     const group = execFileSync('ps', ['-o', 'pgid=', '-p', pid.split('\n')[0] ?? ''], { encoding: 'utf8' });
     process.kill(-Number(group), 'SIGKILL');
     const { status, error, cause } = await factory.end(executionArn);
+    factory.mirror.faults.clear();
     expect({ status, error }).toEqual({ status: 'FAILED', error: 'WorkerDied' });
     // It may have come further before the signal.
     const died = /during phase (\w+)/.exec(cause ?? '')?.[1] ?? '';
