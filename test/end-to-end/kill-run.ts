@@ -7,6 +7,7 @@ import {
   DescribeInstancesCommand,
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
+  EC2Client,
 } from '@aws-sdk/client-ec2';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
@@ -26,6 +27,8 @@ export interface Road {
   readonly fails?: string;
   /** The call at which every first build is stopped, so that the reaper has something to do. */
   readonly stopsAt?: Pick<Point, 'label' | 'action'>;
+  /** Where the recipe publishes to, beside the region of the factory. */
+  readonly regions?: readonly string[];
   /** The functions whose calls are broken; all of them when absent. */
   readonly breaks?: readonly string[];
 }
@@ -285,7 +288,7 @@ export async function breakBuild(
   await quiet(factory, first);
   take();
   const wanted = deliveredBy(broken);
-  const { left, says } = await afterReaper(factory, first, wanted);
+  const { left, says } = await afterReaper(factory, first, wanted, road);
   const outcome = {
     point,
     kind,
@@ -302,12 +305,12 @@ export async function breakBuild(
   }
 
   const again = await finished(factory, ends, input, second);
-  const all = [...left, ...(await carrying(factory, second))];
+  const all = [...left, ...(await carrying(factory, second, road))];
   const problem =
     wanted.length > 0 && differ(wanted, deliveredBy(again))
       ? 'another image than was delivered before'
       : await whatIsWrong(factory, again, all);
-  await forget(factory, all);
+  for (const build of [first, second]) await forget(factory, build, road);
   return { ...outcome, problem: problem && `resume: ${problem}` };
 }
 
@@ -329,13 +332,13 @@ export async function breakTwin(
   take();
   const wanted = deliveredBy(other);
   // The image has the tag of the one that made it, and so stays whatever the other comes to.
-  await afterReaper(factory, first, wanted);
-  const all = [...(await carrying(factory, first)), ...(await carrying(factory, second))];
+  await afterReaper(factory, first, wanted, road);
+  const all = [...(await carrying(factory, first, road)), ...(await carrying(factory, second, road))];
   const problem =
     broken.status === 'SUCCEEDED' && differ(deliveredBy(broken), wanted)
       ? 'two images'
       : await whatIsWrong(factory, other, all);
-  await forget(factory, all);
+  for (const build of [first, second]) await forget(factory, build, road);
   const { status, error } = broken;
   const leftovers = all.filter((id) => !wanted.includes(id));
   return { point, kind, reached: reached(), status, error: error ?? undefined, leftovers, problem };
@@ -346,13 +349,14 @@ async function afterReaper(
   factory: Factory,
   build: string,
   wanted: readonly string[],
+  road: Road,
 ): Promise<{ left: string[]; says: string }> {
   const { lambda } = factory.cloud;
   let { payload } = await lambda.invoke('ami-foundry-reaper', { build });
-  let left = await carrying(factory, build);
+  let left = await carrying(factory, build, road);
   if (differ(left, wanted)) {
     ({ payload } = await lambda.invoke('ami-foundry-reaper', {}));
-    left = await carrying(factory, build);
+    left = await carrying(factory, build, road);
   }
   return { left, says: JSON.stringify(payload) };
 }
@@ -394,15 +398,29 @@ export async function quiet({ cloud }: Factory, build: string): Promise<void> {
 
 const deliveredBy = ({ status, output }: Ended): string[] => {
   if (status !== 'SUCCEEDED') return [];
-  const { imageId, snapshotId } = JSON.parse(output ?? '{}') as { imageId: string; snapshotId: string };
-  return [imageId, snapshotId];
+  const { regions, ...home } = JSON.parse(output ?? '{}') as Delivered & { regions?: readonly Delivered[] };
+  const all = [home, ...(regions ?? [])].flatMap(({ imageId, snapshotId }) => [imageId, snapshotId]);
+  return [...new Set(all)];
 };
+
+interface Delivered {
+  readonly imageId: string;
+  readonly snapshotId: string;
+}
 
 const differ = (a: readonly string[], b: readonly string[]): boolean =>
   a.toSorted().join() !== b.toSorted().join();
 
-/** Everything that carries the tag of a build and costs money or is in the way. */
-export async function carrying({ ec2 }: Factory, build: string): Promise<string[]> {
+/** Everything that carries the tag of a build and costs money or is in the way, in all regions of the road. */
+export async function carrying(factory: Factory, build: string, { regions = [] }: Road): Promise<string[]> {
+  const places = [factory.ec2, ...regions.map((region) => ec2In(factory, region))];
+  return (await Promise.all(places.map((ec2) => carryingIn(ec2, build)))).flat();
+}
+
+const ec2In = ({ cloud }: Factory, region: string): EC2Client =>
+  new EC2Client({ region, endpoint: cloud.endpoint, credentials: cloud.credentials });
+
+async function carryingIn(ec2: EC2Client, build: string): Promise<string[]> {
   const Filters = [{ Name: `tag:${tagKey.build}`, Values: [build] }];
   const [{ Reservations = [] }, { Volumes = [] }, { Snapshots = [] }, { Images = [] }] = await Promise.all([
     ec2.send(new DescribeInstancesCommand({ Filters })),
@@ -444,11 +462,15 @@ async function whatIsWrong(
 }
 
 /** Takes delivered images away, as their owner may: the account stays small. */
-export async function forget({ ec2 }: Factory, ids: readonly string[]): Promise<void> {
-  for (const ImageId of ids.filter((id) => id.startsWith('ami-'))) {
-    await ec2.send(new DeregisterImageCommand({ ImageId }));
-  }
-  for (const SnapshotId of ids.filter((id) => id.startsWith('snap-'))) {
-    await ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
+export async function forget(factory: Factory, build: string, road: Road): Promise<void> {
+  const places = [factory.ec2, ...(road.regions ?? []).map((region) => ec2In(factory, region))];
+  for (const ec2 of places) {
+    const ids = await carryingIn(ec2, build);
+    for (const ImageId of ids.filter((id) => id.startsWith('ami-'))) {
+      await ec2.send(new DeregisterImageCommand({ ImageId }));
+    }
+    for (const SnapshotId of ids.filter((id) => id.startsWith('snap-'))) {
+      await ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
+    }
   }
 }

@@ -38,7 +38,19 @@ const roads: readonly Road[] = [
   {
     name: 'windows',
     recipe: { bootTest: {}, image: { road: 'windows' } },
-    breaks: ['launch-windows', 'swap-root', 'create-image', 'wait-for-image', 'clean-up'],
+    breaks: ['launch-windows', 'swap-root', 'create-image', 'wait-for-image', ...(every ? ['clean-up'] : [])],
+  },
+  {
+    name: 'published',
+    recipe: {
+      distribution: {
+        regions: ['us-west-2', 'eu-west-1'],
+        share: { accounts: ['111122223333'] },
+        parameters: '/ami-foundry/kill/{name}',
+      },
+    },
+    regions: ['us-west-2', 'eu-west-1'],
+    breaks: ['preflight', 'distribute', 'publish'],
   },
   { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
   {
@@ -84,6 +96,8 @@ let ends: Ends;
 let failing: string | undefined;
 beforeAll(async () => {
   factory = await startFactory({
+    // What a failed build keeps for the next is no leftover; here it keeps nothing, so that every leftover shows.
+    resumableHours: 0,
     cloud: {
       stub: { worker: (build) => (failing && isFirstBuild(build) ? { code: failing } : 'ok') },
       throttle: false,
@@ -117,9 +131,9 @@ async function pointsOfRoad(road: Road): Promise<Point[]> {
   stopAsTold(factory, build, road);
   const { status } = await finished(factory, ends, input, build);
   expect(status).toBe(road.fails ? 'FAILED' : road.stopsAt ? 'ABORTED' : 'SUCCEEDED');
-  if (road.stopsAt) while ((await carrying(factory, build)).length > 0) await pause(50);
+  if (road.stopsAt) while ((await carrying(factory, build, road)).length > 0) await pause(50);
   await quiet(factory, build);
-  await forget(factory, await carrying(factory, build));
+  await forget(factory, build, road);
   return pointsOf(factory.cloud.faults.calls, build, every, road);
 }
 
@@ -176,10 +190,12 @@ describe('two builds of one recipe that begin at the same moment', () => {
       );
       expect(second?.imageId).toBe(first?.imageId);
       expect(new Set([first?.adopted, second?.adopted])).toEqual(new Set([false, true]));
-      const left = [...(await carrying(factory, `${name}-one`)), ...(await carrying(factory, `${name}-two`))];
+      const builds = [`${name}-one`, `${name}-two`];
+      const road: Road = { name, recipe: {} };
+      const left = (await Promise.all(builds.map((build) => carrying(factory, build, road)))).flat();
       expect(left).toHaveLength(2);
       expect(new Set(left)).toEqual(new Set([first?.imageId, first?.snapshotId]));
-      await forget(factory, left);
+      for (const build of builds) await forget(factory, build, road);
     },
     120_000,
   );
