@@ -29,6 +29,8 @@ export interface Road {
   readonly stopsAt?: Pick<Point, 'label' | 'action'>;
   /** Where the recipe publishes to, beside the region of the factory. */
   readonly regions?: readonly string[];
+  /** Takes only every so manyth fault of what is taken by default: it has many calls, and they are much alike. */
+  readonly sparse?: number;
   /** The functions whose calls are broken; all of them when absent. */
   readonly breaks?: readonly string[];
 }

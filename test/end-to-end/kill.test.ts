@@ -51,6 +51,7 @@ const roads: readonly Road[] = [
     },
     regions: ['us-west-2', 'eu-west-1'],
     breaks: ['preflight', 'distribute', 'publish'],
+    sparse: 3,
   },
   { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
   {
@@ -76,17 +77,19 @@ const survivable: ReadonlySet<FaultKind> = new Set([
 const AT_A_TIME = 5;
 
 /** Every how manyth fault a point meets: what changes something can leave something. */
-const stride = ({ action }: Point): number => (every ? 1 : /^(Describe|Get)/.test(action) ? 4 : 3);
+const stride = ({ action }: Point, { sparse = 1 }: Road): number =>
+  every ? 1 : sparse * (/^(Describe|Get)/.test(action) ? 4 : 3);
 
 /** Points and faults, so that neighbours meet different ones. */
 const runsOf = (
+  road: Road,
   points: readonly Point[],
   kinds: (point: Point) => readonly FaultKind[],
   name: string,
 ): Run[] =>
   points
     .flatMap((point, at) => {
-      const step = stride(point);
+      const step = stride(point, road);
       return kinds(point).flatMap((kind, index) => ((at + index) % step === 0 ? { point, kind } : []));
     })
     .map((run, index) => ({ ...run, name: `${name}${index}` }));
@@ -159,7 +162,7 @@ describe.each(roads)('road $name', (road) => {
     failing = road.fails;
     const points = await pointsOfRoad(road);
     const before = await whatIsLeft(factory.ec2);
-    const runs = runsOf(points, faultsOf, `${road.name}-`);
+    const runs = runsOf(road, points, faultsOf, `${road.name}-`);
     const started = spent();
     const outcomes = await outcomesOf(runs, (run) => breakBuild(factory, ends, road, run));
     failing = undefined;
@@ -203,7 +206,7 @@ describe('two builds of one recipe that begin at the same moment', () => {
   it('the other one ends with the image wherever the first is stopped or killed', async () => {
     const road: Road = { name: 'twins', recipe: { bootTest: {} } };
     const points = await pointsOfRoad(road);
-    const runs = runsOf(points, () => ['killed', 'stopped'], 'twin-');
+    const runs = runsOf(road, points, () => ['killed', 'stopped'], 'twin-');
     const started = spent();
     const outcomes = await outcomesOf(runs, (run) => breakTwin(factory, ends, road, run));
     console.log(table('twins', points.length, outcomes, started));
