@@ -53,6 +53,11 @@ const roads: readonly Road[] = [
     breaks: ['preflight', 'distribute', 'publish'],
     sparse: 3,
   },
+  {
+    name: 'ebs-direct',
+    recipe: { image: { road: 'ebs-direct' } },
+    breaks: ['start-snapshot', 'write-blocks', 'complete-snapshot'],
+  },
   { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
   {
     name: 'reaped',
