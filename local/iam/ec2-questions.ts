@@ -234,7 +234,59 @@ export function ec2Questions(
         context: { ...tags, 'ec2:CreateAction': operation },
       }),
     ),
+    ...keyQuestions(records, operation, input),
   ];
+}
+
+/** "Required IAM permissions for EBS encryption", Amazon EBS User Guide. EC2 is not said to need less for one call than for another. */
+const KEY_ACTIONS = [
+  'kms:CreateGrant',
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:GenerateDataKeyWithoutPlaintext',
+  'kms:ReEncryptFrom',
+  'kms:ReEncryptTo',
+];
+
+/** What KMS asks when EC2 uses a key in the name of whoever calls. The key of EBS itself is for everybody in the account who may use EBS. */
+function keyQuestions(records: Records, operation: string, input: Record<string, unknown>): Question[] {
+  const { region } = records.settings;
+  const arns = keysOf(records, operation, input).flatMap((key) => records.keys.arnOf(key) ?? []);
+  return [...new Set(arns)]
+    .filter((arn) => !records.keys.awsManaged(arn))
+    .flatMap((resource) =>
+      KEY_ACTIONS.map((action) => ({
+        action,
+        resource,
+        context: {
+          'kms:ViaService': `ec2.${region}.amazonaws.com`,
+          ...(action === 'kms:CreateGrant' ? { 'kms:GrantIsForAWSResource': 'true' } : {}),
+        },
+      })),
+    );
+}
+
+/** Keys of the disks that a call makes, attaches or launches from. */
+function keysOf(records: Records, operation: string, input: Record<string, unknown>): string[] {
+  const ofSnapshot = (id: unknown) => records.snapshots.get(String(id))?.kmsKeyId ?? [];
+  switch (operation) {
+    case 'CreateVolume':
+      return [input.KmsKeyId ?? ofSnapshot(input.SnapshotId)].flat().map(String);
+    case 'AttachVolume':
+      return [records.volumes.get(String(input.VolumeId))?.kmsKeyId ?? []].flat();
+    case 'RunInstances': {
+      const { ImageId, BlockDeviceMappings = [] } = input as Partial<RunInstancesCommandInput>;
+      const image = records.images.get(ImageId ?? '');
+      return [
+        ...BlockDeviceMappings.map(({ Ebs }) => Ebs?.KmsKeyId ?? ofSnapshot(Ebs?.SnapshotId)),
+        ...(image?.mappings ?? []).map(({ Ebs }) => ofSnapshot(Ebs?.SnapshotId)),
+      ].flat();
+    }
+    case 'CopyImage':
+      return [input.KmsKeyId ?? []].flat().map(String);
+    default:
+      return [];
+  }
 }
 
 function arnOf({ settings: { region, accountId } }: Records, { type, id }: Target): string {

@@ -44,12 +44,18 @@ export interface Factory extends AsyncDisposable {
 
 interface FactorySettings extends DeploySettings {
   readonly cloud?: Partial<CloudOptions>;
+  /** Of a cloud that lived before, and goes on; a new one when absent. */
+  readonly stateDirectory?: string | undefined;
 }
 
-export async function startFactory({ cloud: options, ...settings }: FactorySettings = {}): Promise<Factory> {
+export async function startFactory({
+  cloud: options,
+  stateDirectory: former,
+  ...settings
+}: FactorySettings = {}): Promise<Factory> {
   const directory = join(root, '.state/demo-release-small');
   const release = await makeDemoRelease({ directory, scale: SMALL });
-  const stateDirectory = await mkdtemp(join(root, '.state/cloud-test-'));
+  const stateDirectory = former ?? (await mkdtemp(join(root, '.state/cloud-test-')));
   const cloud = await startCloud({ log: () => {}, ...options, stateDirectory });
   const mirror = await startMirror({ directory });
   const mirrorUrl = cloud.workers === 'machines' ? mirror.url.replace('127.0.0.1', HOST_ADDRESS) : mirror.url;

@@ -9,9 +9,11 @@ import {
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { DeleteParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { AwsClient } from 'aws4fetch';
 import { expect } from 'vitest';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import type { RecordedCall } from '../../local/faults.ts';
+import type { StubBehaviour, StubMachineEnd } from '../../local/instance-host/stub.ts';
 import { whatIsLeft } from './account.ts';
 import type { Factory } from './local-build.ts';
 
@@ -28,6 +30,10 @@ export interface Road {
   readonly dryRun?: boolean;
   /** Stops the execution in this state. */
   readonly abortIn?: string;
+  /** Built by a true worker; by a stub when absent, which leaves no image but asks for the same. */
+  readonly trueWorker?: true;
+  /** What a stub of a machine under test does. */
+  readonly machine?: StubMachineEnd;
   readonly before?: (factory: Factory) => Promise<void> | void;
   /** Waits for what comes after its end. */
   readonly after?: (factory: Factory, name: string) => Promise<void>;
@@ -41,6 +47,27 @@ const base = '/releases/amd64/amd64/15.1-RELEASE/base.txz';
 export const SOURCES = 'company';
 /** Where images may go, beside the region of the factory. */
 export const COPY_REGIONS = ['us-west-2', 'eu-west-1'] as const;
+/** A key of the account, which the deployment lets recipes name. */
+const KEY = 'alias/roads';
+
+/** Its ARN in a region; it is made if it is not there. */
+export async function keyArn({ cloud: { endpoint, credentials } }: Factory, region: string): Promise<string> {
+  const client = new AwsClient({ ...credentials, service: 'kms', region });
+  const kms = async (operation: string, body: object) => {
+    const headers = {
+      'x-amz-target': `TrentService.${operation}`,
+      'content-type': 'application/x-amz-json-1.1',
+    };
+    const answer = await client.fetch(endpoint, { method: 'POST', headers, body: JSON.stringify(body) });
+    return (await answer.json()) as { KeyMetadata?: { Arn: string; KeyId: string } };
+  };
+  const known = (await kms('DescribeKey', { KeyId: KEY })).KeyMetadata;
+  if (known) return known.Arn;
+  const { KeyMetadata: made } = await kms('CreateKey', {});
+  await kms('CreateAlias', { AliasName: KEY, TargetKeyId: made?.KeyId });
+  return made?.Arn ?? '';
+}
+
 /** Secrets of a recipe. */
 export const PASSWORD_HASH = '$6$rounds=5000$foundry$ThisIsNotAHashButLooksLikeOneAndIsFoundByItsText';
 export const URL_PASSWORD = 'hunter2hunter2';
@@ -169,6 +196,7 @@ export const roads: readonly Road[] = [
   },
   {
     name: 'takes a file from a bucket',
+    trueWorker: true,
     recipe: {
       files: [{ path: '/etc/motd.template', s3: `s3://${SOURCES}/motd`, sha256: sha256(MOTD) }],
       users: [{ name: 'ops', password: PASSWORD_HASH }],
@@ -181,6 +209,7 @@ export const roads: readonly Road[] = [
   },
   {
     name: 'wants a file that its bucket has not',
+    trueWorker: true,
     recipe: { files: [{ path: '/etc/motd.template', s3: `s3://${SOURCES}/gone`, sha256: sha256(MOTD) }] },
     end: 'SourceUnavailable',
   },
@@ -220,7 +249,21 @@ export const roads: readonly Road[] = [
     end: 'SUCCEEDED',
   },
   {
+    name: 'cannot be registered',
+    before: ({ cloud: { faults } }) =>
+      void faults.add({
+        service: 'ec2',
+        action: 'RegisterImage',
+        times: Number.POSITIVE_INFINITY,
+        error: { code: 'InvalidRequest', status: 400 },
+      }),
+    end: 'InvalidRequest',
+  },
+  // By the very recipe that could not be registered: its snapshot was kept.
+  { name: 'goes on after that', recipe: { name: 'cannot-be-registered' }, end: 'SUCCEEDED' },
+  {
     name: 'has a worker that fails',
+    trueWorker: true,
     before: ({ mirror }) => void mirror.faults.set(base, [{ kind: 'corrupt', atByte: 70_000 }]),
     end: 'SetChecksumMismatch',
   },
@@ -228,7 +271,7 @@ export const roads: readonly Road[] = [
     name: 'makes an image that panics',
     recipe: {
       bootTest: { instanceTypes: ['m6i.large', 'm5.large'] },
-      files: [{ path: '/etc/ami-foundry-demo', content: 'panic: no init\ncpuid = 0\n' }],
+      image: { encryption: { kmsKey: KEY } },
     },
     before({ cloud: { faults } }) {
       // Until the machine that was launched already is given up.
@@ -240,15 +283,22 @@ export const roads: readonly Road[] = [
         caller === LAUNCH_BOOT_TEST && input.InstanceType === 'm5.large' && !given();
       faults.add({ ...noRoom, where });
     },
+    machine: 'panic',
     end: 'BootPanicked',
   },
   {
     name: 'makes an image that says nothing',
-    recipe: { image: { bootMode: 'legacy-bios' }, bootTest: { timeout: 10 } },
+    recipe: { bootTest: { timeout: 10 } },
+    machine: 'hang',
     end: 'BootSilent',
   },
   { name: 'is encrypted', recipe: { image: { encryption: {} } }, end: 'SUCCEEDED' },
   { name: 'goes to other regions', recipe: everywhere('image'), end: 'SUCCEEDED' },
+  {
+    name: 'goes there with another key',
+    recipe: everywhere('keyed', { kmsKeys: { [COPY_REGIONS[0]]: KEY } }),
+    end: 'SUCCEEDED',
+  },
   {
     // A second try of the step goes on with the journal of the first.
     name: 'is throttled in its publication',
@@ -283,7 +333,8 @@ export const roads: readonly Road[] = [
   },
   {
     name: 'cannot be copied to one region',
-    recipe: everywhere('image'),
+    // It has passed its test, and is kept for the next attempt.
+    recipe: { bootTest: {}, ...everywhere('image') },
     before: ({ cloud: { faults } }) =>
       void faults.add({
         action: 'CopyImage',
@@ -317,9 +368,14 @@ export const roads: readonly Road[] = [
   { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
 ];
 
+let machineEnd: StubMachineEnd = 'ok';
+/** The stub that roads ask for. */
+export const stub: StubBehaviour = { machine: () => machineEnd };
+
 /** Builds by a road and returns the execution's last word. */
 export async function take(factory: Factory, road: Road) {
-  const name = road.name.replaceAll(' ', '-');
+  const name = road.name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  machineEnd = road.machine ?? 'ok';
   await road.before?.(factory);
   const before = await whatIsLeft(factory.ec2);
   const changes = typeof road.recipe === 'function' ? road.recipe(factory) : road.recipe;

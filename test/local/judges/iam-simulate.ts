@@ -40,6 +40,8 @@ export async function judged(statements: readonly Statement[], question: Questio
           },
         },
       ],
+      // A key is nobody's whose own policy says nothing; that of a new one leaves it to the account ("Default key policy").
+      ...(action.startsWith('kms:') ? { resourcePolicy: keyPolicy(account) } : {}),
       serviceControlPolicies: [],
       resourceControlPolicies: [],
     },
@@ -54,3 +56,10 @@ export async function judged(statements: readonly Statement[], question: Questio
   }
   return answer.overallResult === 'Allowed';
 }
+
+const keyPolicy = (account: string) => ({
+  Version: '2012-10-17',
+  Statement: [
+    { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' },
+  ],
+});
