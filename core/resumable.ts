@@ -9,8 +9,6 @@ const ATTEMPT_MILLISECONDS = 15 * 3_600_000;
 
 /** What an attempt that takes a thing over puts into its tag, so that it is there to the end; undefined when what is there will do. */
 export function prolonged(tags: Tags | undefined, now: number): string | undefined {
-  const until = resumableUntil(tags);
-  return until === 0 || until >= now + ATTEMPT_MILLISECONDS
-    ? undefined
-    : new Date(now + ATTEMPT_MILLISECONDS).toISOString();
+  const until = now + ATTEMPT_MILLISECONDS;
+  return resumableUntil(tags) >= until ? undefined : new Date(until).toISOString();
 }

@@ -85,6 +85,7 @@ export const plan =
       const { never = false } = readRetentionTag(adopted.tags[tagKey.retention] ?? '') ?? {};
       const tag = { ...retentionOf(resolved), wantedAt: clock.now(), never };
       await images.tag(adopted.imageId, tagKey.retention, retentionTag(tag));
+      // Its maker may yet be aborted, and the reaper come for what this build delivers.
       const until = prolonged(adopted.tags, clock.now());
       if (until) await images.tag(adopted.imageId, tagKey.resumableUntil, until);
     }
