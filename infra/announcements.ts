@@ -28,7 +28,9 @@ export function announcements(
     new PolicyStatement({
       actions: ['events:PutEvents'],
       resources: [`arn:${partition}:events:${region}:${account}:event-bus/default`],
-      conditions: { StringEquals: { 'events:source': SOURCE, 'events:detail-type': DETAIL_TYPE } },
+      conditions: {
+        'ForAllValues:StringEquals': { 'events:source': SOURCE, 'events:detail-type': DETAIL_TYPE },
+      },
     }),
   );
   if (!settings.publishedTopic) return;

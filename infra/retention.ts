@@ -78,7 +78,7 @@ function grants(scope: Construct, { artifacts, settings }: RetentionTargets): Po
     allow('ec2:DeleteSnapshot', snapshots, putAway),
     allow(['s3:GetObject', 's3:PutObject'], artifacts.arnForObjects(quarantineKey('*', '*'))),
     allow('events:PutEvents', `arn:${partition}:events:${region}:${account}:event-bus/default`, {
-      StringEquals: { 'events:source': 'ami-foundry', 'events:detail-type': retentionNotices },
+      'ForAllValues:StringEquals': { 'events:source': 'ami-foundry', 'events:detail-type': retentionNotices },
     }),
   ];
 }

@@ -92,7 +92,7 @@ describe('what retention may do', () => {
       {
         Resource: ['arn:aws:events:eu-west-1:111122223333:event-bus/default'],
         Condition: {
-          StringEquals: {
+          'ForAllValues:StringEquals': {
             'events:source': 'ami-foundry',
             'events:detail-type': ['Image Quarantined', 'Image Restored', 'Image Retired'],
           },

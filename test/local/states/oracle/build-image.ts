@@ -45,6 +45,7 @@ const STATE = {
   snapshot: { snapshotId: 'snap-1' },
   image: { imageId: 'ami-1' },
   report: { ok: true },
+  salvaged: { kept: [], told: '' },
 };
 
 const DIRECT = {
@@ -82,7 +83,14 @@ export function buildImageCases(): OracleCase[] {
         ([name, { Type: type }]) => type === 'Task' && name !== 'Announce',
       );
       /** Every step says that the disk goes without a volume. */
-      const direct: Script = Object.fromEntries(tasks.map(([name]) => [name, [{ returns: DIRECT }]]));
+      const ofPieces = (pieces: number): Script => {
+        const returns = {
+          ...DIRECT,
+          report: { ...DIRECT.report, blocks: { ...DIRECT.report.blocks, pieces } },
+        };
+        return Object.fromEntries(tasks.map(([name]) => [name, [{ returns }]]));
+      };
+      const direct = ofPieces(3);
       return [
         machineCase(`${file}: to the end`, text, {}),
         machineCase(`${file}: without a volume`, text, direct),
@@ -103,6 +111,9 @@ export function buildImageCases(): OracleCase[] {
           Plan: [{ returns: { ...DISTRIBUTED, adopted: { imageId: 'ami-2', snapshotId: 'snap-2' } } }],
           Preflight: [{ returns: {} }],
         }),
+        machineCase(`${file}: with the disk that a failed build has left`, text, {
+          Plan: [{ returns: { ...STATE, snapshot: { snapshotId: 'snap-1', from: 'earlier' } } }],
+        }),
         machineCase(`${file}: a dry run`, text, { Plan: [{ returns: { ...STATE, dryRun: true } }] }),
         machineCase(`${file}: waits that are not ready at once`, text, {
           WaitForWorker: [{ returns: { ...STATE, waiting: { ready: false } } }, { returns: STATE }],
@@ -115,6 +126,7 @@ export function buildImageCases(): OracleCase[] {
           // The other clean-ups are only reached through a failure.
           const failures: Readonly<Record<string, Script>> = {
             CleanUpAfterFailure: { Launch: [{ error: { errorType: 'Broken', errorMessage: 'broken' } }] },
+            Salvage: { Launch: [{ error: { errorType: 'Broken', errorMessage: 'broken' } }] },
             CleanUpForPlan: { Register: [{ error: { errorType: 'ImageNameTaken', errorMessage: 'taken' } }] },
             RollBack: {
               ...distributed,
@@ -124,6 +136,8 @@ export function buildImageCases(): OracleCase[] {
           const roads: [readonly string[], Script][] = [
             [onlyWindows, windows],
             [onlyDistributed, distributed],
+            // Of pieces that fail at once, engines differ in which fail and which are cut short.
+            [['WriteBlocks'], ofPieces(1)],
             [withoutVolume, direct],
           ];
           const [, road = {}] = roads.find(([names]) => names.includes(name)) ?? [];
