@@ -1,6 +1,21 @@
 import * as z from 'zod/mini';
 import { consoleLines, consoleTail } from './console-text.ts';
 
+/** What a worker does, in order (docs/architecture.md, "Contract: worker"). */
+export const workerPhases = [
+  'preflight',
+  'fetch',
+  'extract',
+  'packages',
+  'configure',
+  'customise',
+  'seal',
+  'inventory',
+  'filesystem',
+  'write',
+  'verify',
+] as const;
+
 const phaseTime = z.object({ name: z.string(), seconds: z.number(), bytes: z.optional(z.number()) });
 
 /** The worker's last word: docs/architecture.md, "Contract: worker". Unknown members are kept for the record. */

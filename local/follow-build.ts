@@ -7,7 +7,7 @@ import {
   paginateGetExecutionHistory,
   type SFNClient,
 } from '@aws-sdk/client-sfn';
-import { readWorkerConsole } from '../core/worker-console.ts';
+import { readWorkerConsole, workerPhases } from '../core/worker-console.ts';
 
 /** One line of a build's progress. */
 export interface Stage {
@@ -34,20 +34,6 @@ const stateStages = [
   { title: 'register', from: 'Register', until: ['LaunchBootTest', 'CleanUp'] },
   { title: 'boot test', from: 'LaunchBootTest', until: 'CleanUp' },
   { title: 'clean-up', from: 'CleanUp', until: 'Done' },
-] as const;
-
-const workerPhases = [
-  'preflight',
-  'fetch',
-  'extract',
-  'packages',
-  'configure',
-  'customise',
-  'seal',
-  'inventory',
-  'filesystem',
-  'write',
-  'verify',
 ] as const;
 
 /** Often enough for the eye; a follower must not take the processor from the build that it follows. */

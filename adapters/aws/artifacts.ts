@@ -1,6 +1,6 @@
-import { AwsClient } from 'aws4fetch';
 import type { Artifacts, Sources } from '../../core/ports.ts';
 import { unless } from './absence.ts';
+import { endpointSuffix, signingClient } from './signing-client.ts';
 
 /**
  * A bucket, by aws4fetch instead of client-s3, whose endpoint rules, checksums and event streams would take
@@ -10,26 +10,17 @@ import { unless } from './absence.ts';
  */
 export function s3Bucket(environment: NodeJS.ProcessEnv, bucket: string) {
   const {
-    AWS_ACCESS_KEY_ID: accessKeyId = '',
-    AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
-    AWS_SESSION_TOKEN: sessionToken,
     AWS_REGION: region = 'us-east-1',
     AWS_ENDPOINT_URL: anyEndpoint,
     AWS_ENDPOINT_URL_S3: s3Endpoint,
   } = environment;
-  const client = new AwsClient({
-    accessKeyId,
-    secretAccessKey,
-    ...(sessionToken ? { sessionToken } : {}),
-    service: 's3',
-    region,
-    // 50 ms doubled five times: S3 asks for a pause of a second or two at most (SlowDown).
-    retries: 5,
-  });
-  const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+  // Retries: 50 ms doubled five times: S3 asks for a pause of a second or two at most (SlowDown).
+  const client = signingClient(environment, { service: 's3', region, retries: 5 });
   // The endpoint of the service goes before that of all.
   const endpoint = (s3Endpoint || anyEndpoint)?.replace(/\/+$/, '');
-  const base = endpoint ? `${endpoint}/${bucket}` : `https://${bucket}.s3.${region}.${suffix}`;
+  const base = endpoint
+    ? `${endpoint}/${bucket}`
+    : `https://${bucket}.s3.${region}.${endpointSuffix(region)}`;
   const encoded = (key: string) => key.split('/').map(encodeURIComponent).join('/');
   const urlOf = (key: string) => new URL(`${base}/${encoded(key)}`);
 

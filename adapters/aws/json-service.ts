@@ -1,4 +1,4 @@
-import { AwsClient } from 'aws4fetch';
+import { endpointSuffix, signingClient } from './signing-client.ts';
 
 /** What the last part of the target says of the protocol: "AWS JSON 1.0 and 1.1 protocols" of Smithy. */
 export interface JsonService {
@@ -25,22 +25,8 @@ export function jsonService(
   region: string,
   { service, target, json = '1.1' }: JsonService,
 ): (operation: string, input: object) => Promise<unknown> {
-  const {
-    AWS_ACCESS_KEY_ID: accessKeyId = '',
-    AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
-    AWS_SESSION_TOKEN: sessionToken,
-    AWS_ENDPOINT_URL: endpoint,
-  } = environment;
-  const client = new AwsClient({
-    accessKeyId,
-    secretAccessKey,
-    ...(sessionToken ? { sessionToken } : {}),
-    service,
-    region,
-    retries: 0,
-  });
-  const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
-  const url = endpoint || `https://${service}.${region}.${suffix}/`;
+  const client = signingClient(environment, { service, region, retries: 0 });
+  const url = environment.AWS_ENDPOINT_URL || `https://${service}.${region}.${endpointSuffix(region)}/`;
 
   const once = async (operation: string, body: string): Promise<unknown> => {
     const failed = (name: string, reason: string, cause?: unknown) =>

@@ -3,6 +3,7 @@ import { type BuildState, buildState, required } from '../../core/build-state.ts
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { buildTags, tagKey } from '../../core/names.ts';
+import { ownSnapshot } from '../../core/own-snapshot.ts';
 import type { Instances, Snapshots, Volumes } from '../../core/ports.ts';
 
 export const snapshotStep = {
@@ -32,18 +33,10 @@ export const snapshot =
     { plan, worker }: Pick<BuildState, 'plan' | 'worker'>,
     retryCount: number,
   ): Promise<Pick<BuildState, 'snapshot'>> => {
-    const { instanceId } = worker;
     const volumeId = required(worker.volumeId, 'worker.volumeId');
-    // Not one of an earlier execution of this name (names come free after 90 days): it holds another disk.
-    const [existing, another] = (await snapshots.findByBuild(plan.build)).filter(
-      ({ startedAt }) => startedAt === undefined || startedAt >= worker.launchedAt,
-    );
-    if (another !== undefined) {
-      throw new FactoryError('AmbiguousResource', {
-        message: `build ${plan.build} has two snapshots: ${existing?.snapshotId} and ${another.snapshotId}`,
-        remedy: 'delete both and build again.',
-      });
-    }
+    const { build } = plan;
+    const { instanceId, launchedAt } = worker;
+    const existing = ownSnapshot(await snapshots.findByBuild(build), { build, launchedAt });
     if (existing !== undefined) {
       return { snapshot: { snapshotId: existing.snapshotId, startedAt: clock.now() } };
     }

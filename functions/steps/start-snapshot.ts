@@ -1,8 +1,8 @@
 import * as z from 'zod/mini';
 import { type BuildState, buildState } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
-import { FactoryError } from '../../core/errors.ts';
 import { buildTags, clientToken, tagKey } from '../../core/names.ts';
+import { ownSnapshot } from '../../core/own-snapshot.ts';
 import type { SnapshotBlocks, Snapshots } from '../../core/ports.ts';
 
 export const startSnapshotStep = {
@@ -22,18 +22,12 @@ interface StartSnapshotDependencies {
 export const startSnapshot =
   ({ snapshots, blocks, clock }: StartSnapshotDependencies) =>
   async ({ plan, worker }: Pick<BuildState, 'plan' | 'worker'>): Promise<Pick<BuildState, 'snapshot'>> => {
-    // Not one of an earlier execution of this name (names come free after 90 days): it holds another disk.
-    const found = (await snapshots.findByBuild(plan.build)).filter(
-      ({ startedAt }) => startedAt === undefined || startedAt >= worker.launchedAt,
-    );
+    const { build } = plan;
+    const { launchedAt } = worker;
+    const found = await snapshots.findByBuild(build);
     // EBS gives up what nobody writes to for an hour. CleanUp takes it away.
-    const [existing, another] = found.filter(({ state }) => state !== 'error');
-    if (another !== undefined) {
-      throw new FactoryError('AmbiguousResource', {
-        message: `build ${plan.build} has two snapshots: ${existing?.snapshotId} and ${another.snapshotId}`,
-        remedy: 'delete both and build again.',
-      });
-    }
+    const alive = found.filter(({ state }) => state !== 'error');
+    const existing = ownSnapshot(alive, { build, launchedAt });
     if (existing !== undefined) {
       return { snapshot: { snapshotId: existing.snapshotId, startedAt: clock.now() } };
     }

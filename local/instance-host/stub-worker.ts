@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { workerPhases } from '../../core/worker-console.ts';
 
 /**
  * How a stub ends: as a good worker, by a report with that code in phase `fetch`, never (it only begins), or without a word as a
@@ -17,21 +18,6 @@ interface StubWork {
   readonly endsAs: (build: string) => StubWorkerEnd;
   readonly signal: AbortSignal;
 }
-
-/** "Contract: worker" in docs/architecture.md: the phases in their order. */
-const phases = [
-  'preflight',
-  'fetch',
-  'extract',
-  'packages',
-  'configure',
-  'customise',
-  'seal',
-  'inventory',
-  'filesystem',
-  'write',
-  'verify',
-] as const;
 
 /**
  * Says on the console what a worker says of its job, in milliseconds and without making an image: the disk gets a line that tells
@@ -84,7 +70,7 @@ export async function stubWorker({ userData, disk, print, endsAs, signal }: Stub
   const content = stubDisk(job.get('disk.id') ?? '');
   const manifest = gzipSync(`#mtree\n. type=dir\n`);
   let blocks: { pieces: number; count: number; indexSha256: string } | undefined;
-  for (const name of phases.slice(1)) {
+  for (const name of workerPhases.slice(1)) {
     await print(`foundry: phase=${name} state=start`);
     if (name === 'inventory') {
       await put(job.get('upload.manifest'), manifest, signal);
