@@ -377,7 +377,7 @@ export const errorCatalogue = {
   },
   ParameterRefused: {
     owner: 'aws',
-    retryable: false,
+    retryable: true,
     meaning: 'Parameter Store does not take the id of an image.',
   },
   RollBackIncomplete: {

@@ -55,7 +55,7 @@ export async function openPublications(
     const stuck = dryRun ? [] : await putBack({ regions, pause }, journal);
     for (const { region, why } of stuck) doubts.set(`publication of ${name} in ${region}`, why);
     for (const { region, imageId } of journal.regions) {
-      if (dryRun || stuck.some((one) => one.region === region)) visible.add(imageId);
+      if (dryRun || !over || stuck.some((one) => one.region === region)) visible.add(imageId);
     }
     rolledBack++;
     log(dryRun ? 'would roll back' : 'rolled back', {

@@ -96,7 +96,7 @@ export function flipStages({ share, deprecateAt, parameters, regions }: Journal)
     .filter((stage) => stage.length > 0);
 }
 
-/** The way back, stage by stage, for all changes, done or not. */
+/** The way back, stage by stage, for all changes, done or not: what names the image, who may launch it, until when it is found. */
 export function undoStages(journal: Journal): Undo[][] {
   const before = new Map(journal.regions.map((one) => [one.region, one.before]));
   const inverse = (flip: Flip): Undo => {
@@ -122,9 +122,12 @@ export function undoStages(journal: Journal): Undo[][] {
         };
     }
   };
-  return flipStages(journal)
-    .reverse()
-    .map((stage) => stage.map(inverse).reverse());
+  const stages = flipStages(journal).reverse();
+  // The deprecation of an image that is public cannot be cancelled (DisableImageDeprecation): so it comes last.
+  const dates = (stage: readonly Flip[]) => stage.some(({ kind }) => kind === 'deprecate');
+  return [...stages.filter((stage) => !dates(stage)), ...stages.filter(dates)].map((stage) =>
+    stage.map(inverse).reverse(),
+  );
 }
 
 /** The list that launch permissions are compared by. */

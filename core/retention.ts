@@ -4,9 +4,9 @@ import type { RetentionTag } from './retention-tag.ts';
 export const DAY = 86_400_000;
 
 /**
- * How long a build may take: TimeoutSeconds of the state machine, six hours, and as long again for its clean-up.
+ * How long a build may take: TimeoutSeconds of the state machine, fourteen hours, and an hour for its clean-up.
  */
-export const SETTLED_AFTER = 12 * 3_600_000;
+export const SETTLED_AFTER = 15 * 3_600_000;
 
 /**
  * A launch in the last month is a use although no instance is left of it: what runs for an hour each month names its image somewhere that

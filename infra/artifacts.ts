@@ -10,7 +10,7 @@ import { acknowledge } from './acknowledge.ts';
 /** A month to look into a failed build; what is worth more is in the image's tags and in the execution's history. */
 const BUILD_RECORD_DAYS = 30;
 
-/** A disk on its way into a snapshot: gigabytes. A build ends within six hours, and may be resumed the day after. */
+/** A disk on its way into a snapshot: gigabytes. A build ends within fourteen hours, and may be resumed the day after. */
 const PIECE_DAYS = 2;
 
 /** Holds each build's job, console log and report under builds/, and each image's manifest and SBOM under images/, which do not expire. */

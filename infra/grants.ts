@@ -182,6 +182,7 @@ export function grantsOf(
       allow('s3:PutObject', artifacts.arnForObjects(blockDigestsKey('*', '*', '*'))),
     ],
     'complete-snapshot': [
+      ...blockKeys,
       describe('Snapshots'),
       allow('ebs:CompleteSnapshot', snapshot, ours),
       allow('s3:GetObject', [
@@ -196,6 +197,8 @@ export function grantsOf(
       tagOnCreation(image, 'RegisterImage'),
     ],
     'launch-windows': [
+      // For an account that encrypts everything by default.
+      ...keys,
       describe('Subnets'),
       allow('ec2:CreateVolume', volume, taggedOnly),
       allow('ec2:CreateVolume', snapshot, ours),
@@ -207,6 +210,7 @@ export function grantsOf(
       allow('ec2:TerminateInstances', instance, ours),
     ],
     'swap-root': [
+      ...keys,
       describe('Instances', 'Volumes'),
       allow('ec2:StopInstances', instance, ours),
       allow('ec2:ModifyInstanceAttribute', [instance, volume], ours),
@@ -338,7 +342,9 @@ function useOfKeys(
 ): readonly PolicyStatement[] {
   if (keys.length === 0) return [];
   const { region } = Stack.of(scope);
-  const services = [region, ...others].map((one) => `${service}.${one}.amazonaws.com`);
+  // KMS's documentation knows EBS as ec2 only; the direct APIs may say ebs.
+  const names = service === 'ebs' ? ['ec2', 'ebs'] : [service];
+  const services = [region, ...others].flatMap((one) => names.map((name) => `${name}.${one}.amazonaws.com`));
   const through = { 'kms:ViaService': services };
   return [
     allow(
@@ -348,6 +354,8 @@ function useOfKeys(
         'kms:GenerateDataKeyWithoutPlaintext',
         'kms:ReEncryptFrom',
         'kms:ReEncryptTo',
+        // "IAM permissions for EBS direct APIs": the service encrypts the blocks itself.
+        ...(service === 'ebs' ? ['kms:Encrypt', 'kms:GenerateDataKey'] : []),
       ],
       keys,
       { StringEquals: through },

@@ -14,6 +14,7 @@ import type {
   Shelf,
   Snapshots,
 } from '../../core/ports.ts';
+import { resumableUntil } from '../../core/resumable.ts';
 import {
   begunTag,
   type HeldImage,
@@ -343,6 +344,11 @@ export const retention = (world: RetentionDependencies) => {
         else await retire(edition, answers);
         summary.retired.push(...idsOf(edition));
         return;
+      }
+      for (const { region, imageId } of members) {
+        // The inventory is minutes old, and a build may have adopted the image since.
+        const image = await regions(region).images.describe(imageId);
+        if (resumableUntil(image?.tags) > now) throw new Error(`${imageId} in ${region} was just adopted`);
       }
       if (dryRun) log('would quarantine', toldOf(edition));
       else await putAway(edition);

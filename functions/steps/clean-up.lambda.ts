@@ -4,6 +4,7 @@ import { ec2Images } from '../../adapters/aws/images.ts';
 import { ec2Instances } from '../../adapters/aws/instances.ts';
 import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { ec2Volumes } from '../../adapters/aws/volumes.ts';
+import { systemClock } from '../../core/clock.ts';
 import { readEnvironment } from '../../core/function-environment.ts';
 import { stepHandler } from '../edge/step.ts';
 import { cleanUp, cleanUpStep } from './clean-up.ts';
@@ -16,6 +17,7 @@ const run = cleanUp({
   snapshots: ec2Snapshots(ec2),
   images: ec2Images(ec2),
   artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
+  clock: systemClock,
 });
 
 export const handler = stepHandler(cleanUpStep, ({ input, options, execution }) =>

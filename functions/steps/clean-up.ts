@@ -1,8 +1,10 @@
 import * as z from 'zod/mini';
 import { buildState, type Execution } from '../../core/build-state.ts';
+import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { artifactKey, imageRecordKey, imageRecords } from '../../core/names.ts';
 import type { Artifacts, Images, Instances, Snapshots, Volumes } from '../../core/ports.ts';
+import { resumableUntil } from '../../core/resumable.ts';
 
 export const cleanUpStep = {
   name: 'clean-up',
@@ -26,6 +28,7 @@ interface CleanUpDependencies {
   readonly snapshots: Snapshots;
   readonly images: Images;
   readonly artifacts: Artifacts;
+  readonly clock: Clock;
 }
 
 /**
@@ -37,7 +40,7 @@ interface CleanUpDependencies {
  * Order keeps a retry possible: instances, volumes, images, then the snapshots that images hold.
  */
 export const cleanUp =
-  ({ instances, volumes, snapshots, images, artifacts }: CleanUpDependencies) =>
+  ({ instances, volumes, snapshots, images, artifacts, clock }: CleanUpDependencies) =>
   async (
     state: z.output<typeof cleanUpStep.input>,
     outcome: z.output<typeof cleanUpStep.options>['outcome'],
@@ -74,6 +77,12 @@ export const cleanUp =
         await artifacts.copy(artifactKey(state.snapshot?.from ?? build, file), imageRecordKey(build, file));
     }
     const allImages = failed ? await ofBuild(images, build, [state.image], 'imageId') : [];
+    // Another build may have adopted the image meanwhile: then it is that one's.
+    for (const { imageId, rootSnapshotId, tags } of allImages) {
+      if (resumableUntil(tags) <= clock.now()) continue;
+      kept.add(imageId);
+      if (rootSnapshotId !== undefined) kept.add(rootSnapshotId);
+    }
     const doomed = allImages.filter(ofThisExecution).filter(({ imageId }) => !kept.has(imageId));
     const doomedImages = doomed.map(({ imageId }) => imageId);
     for (const imageId of doomedImages) await images.deregister(imageId);

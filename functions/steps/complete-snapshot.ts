@@ -33,7 +33,7 @@ export const completeSnapshot =
       if (found === undefined || found.length !== piece.blocks.length * 32) {
         throw new FactoryError('PieceMissing', {
           message: `piece ${piece.number} of ${build} was not written into ${snapshotId}: the digests of its blocks are not there`,
-          remedy: 'go on with the build at its state WriteEveryPiece, which writes what is missing.',
+          remedy: 'build again.',
         });
       }
       for (let at = 0; at < found.length; at += 32) digests.push(found.subarray(at, at + 32));
@@ -43,7 +43,7 @@ export const completeSnapshot =
     } catch (error) {
       if (!(error instanceof Error && error.name === 'ValidationException')) throw error;
       // The answer to an earlier try was lost: what is sealed already cannot be sealed. WaitForSnapshot sees whether it was that.
-      if (retryCount > 0) return {};
+      if (retryCount > 0 && !/checksum|block/i.test(error.message)) return {};
       throw new FactoryError(
         'SnapshotRefused',
         {

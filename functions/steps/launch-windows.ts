@@ -60,10 +60,11 @@ export const launchWindows =
         const sizeGiB = plan.rootSizeGiB;
         return await volumes.create({ clientToken: token('disk', zone), zone, sizeGiB, snapshotId, tags });
       } catch (error) {
+        // The next try launches another.
+        await instances.terminate([instanceId]);
         // EBS has no room in this zone; another may have (Error codes, InsufficientVolumeCapacity).
         if (!(error instanceof Error && error.name === 'InsufficientVolumeCapacity')) throw error;
         refusals.push(`a volume in ${zone}: ${error.message}`);
-        await instances.terminate([instanceId]);
         return undefined;
       }
     };

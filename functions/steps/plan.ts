@@ -313,7 +313,7 @@ async function planWindows(
 async function findFinishedImage(resolved: ResolvedBuild, tested: boolean, images: Images) {
   const { name } = resolved.image;
   const found = (await images.findByName(name)).filter(({ state }) =>
-    ['available', 'disabled'].includes(state),
+    ['available', 'disabled', 'pending'].includes(state),
   );
   const [image, another] = found;
   if (image === undefined) return null;
@@ -323,13 +323,21 @@ async function findFinishedImage(resolved: ResolvedBuild, tested: boolean, image
       remedy: 'deregister the one that is not wanted.',
     });
   }
-  if (image.tags[tagKey.contentDigest] !== resolved.contentDigest || image.rootSnapshotId === undefined) {
+  const pending = image.state === 'pending';
+  if (
+    image.tags[tagKey.contentDigest] !== resolved.contentDigest ||
+    (image.rootSnapshotId === undefined && !pending)
+  ) {
     throw new FactoryError('ImageNameTaken', {
       message: `${image.imageId} is called ${name}, but its tags say that it is another image`,
       remedy: 'deregister that image, or give the recipe another name.',
     });
   }
-  if (tested && image.tags[tagKey.bootTested] === undefined) {
+  if (
+    pending ||
+    image.rootSnapshotId === undefined ||
+    (tested && image.tags[tagKey.bootTested] === undefined)
+  ) {
     throw new FactoryError('ImageUntested', {
       message: `${image.imageId} is the image, but has not passed its boot test: ${image.tags[tagKey.build]} is testing it, or was aborted`,
       remedy: 'wait for that execution; if it has ended, deregister the image and build again.',

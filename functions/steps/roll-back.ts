@@ -58,6 +58,9 @@ export const rollBack =
       await kept.close(build);
     }
 
+    // An execution of this name may have delivered before: names come free after 90 days (StartExecution).
+    const ofThisExecution = ({ startedAt }: { readonly startedAt?: number | undefined }) =>
+      startedAt === undefined || startedAt >= Date.parse(startTime);
     const places = plan.distribution?.regions ?? [];
     const results = await inRegions(places, async ({ region }) => {
       const { images, snapshots } = regions(region);
@@ -65,20 +68,24 @@ export const rollBack =
       const verified = copy?.saw === 'agreed';
       const spared = new Set<string>();
       const result: BuildState['rolledBack'] = { kept: [], removed: [] };
-      for (const image of await ofBuild(images, build, copy?.imageId ?? undefined)) {
+      // EC2 may not say which snapshot is that of a copy under way: then none goes.
+      let unsaid = false;
+      const own = await ofBuild(images, build, copy?.imageId ?? undefined);
+      for (const image of own.filter(ofThisExecution)) {
         const wanted = verified && image.imageId === copy.imageId && settings.RESUMABLE_HOURS > 0;
         // Reserved: another build relies on it.
         if (wanted || resumableUntil(image.tags) > clock.now()) {
           if (wanted) await keep(images, image, clock.now() + settings.RESUMABLE_HOURS * 3_600_000);
-          if (image.rootSnapshotId !== undefined) spared.add(image.rootSnapshotId);
+          if (image.rootSnapshotId === undefined) unsaid = true;
+          else spared.add(image.rootSnapshotId);
           result.kept.push(image.imageId);
           continue;
         }
         await images.deregister(image.imageId);
         result.removed.push(image.imageId);
       }
-      for (const { snapshotId } of await snapshots.findByBuild(build)) {
-        if (spared.has(snapshotId)) continue;
+      for (const { snapshotId } of (await snapshots.findByBuild(build)).filter(ofThisExecution)) {
+        if (unsaid || spared.has(snapshotId)) continue;
         await snapshots.delete(snapshotId);
         result.removed.push(snapshotId);
       }

@@ -5,6 +5,7 @@ import { errorCatalogue, isErrorCode } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
 import { artifactKey, bootFileKey, tagKey } from '../../core/names.ts';
 import type { Artifacts, ExecutionHistory, Images, Snapshots } from '../../core/ports.ts';
+import { resumableUntil } from '../../core/resumable.ts';
 
 export const salvageStep = {
   name: 'salvage',
@@ -58,7 +59,10 @@ export const salvage =
       if (settings.RESUMABLE_HOURS === 0 || worthless) return [];
       const image = state.image && (await images.describe(state.image.imageId));
       if (image?.state === 'available' && image.tags[tagKey.bootTested] !== undefined) {
-        await images.tag(image.imageId, tagKey.resumableUntil, until);
+        // Not a shorter time than another build has asked for, which adopted it meanwhile.
+        if (resumableUntil(image.tags) < Date.parse(until)) {
+          await images.tag(image.imageId, tagKey.resumableUntil, until);
+        }
         if (image.rootSnapshotId !== undefined) {
           await snapshots.tag(image.rootSnapshotId, tagKey.resumableUntil, until);
         }

@@ -44,15 +44,23 @@ export const writeBlocks =
     const digests = new Uint8Array(wanted.blocks.length * 32);
     const waiting = wanted.blocks.entries();
     // Workers take from one iterator: what is slow holds up itself only.
+    let failed = false;
     const work = async () => {
       for (const [position, index] of waiting) {
+        if (failed) return;
         const block = data.subarray(position * BLOCK_BYTES, (position + 1) * BLOCK_BYTES);
         const digest = createHash('sha256').update(block).digest();
-        await blocks.put(snapshotId, index, block, digest);
+        await blocks.put(snapshotId, index, block, digest).catch((error: unknown) => {
+          failed = true;
+          throw error;
+        });
         digests.set(digest, position * 32);
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    // All come to rest before the function does: what Lambda freezes in mid-air goes on in the next call.
+    const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+    const end = ends.find(({ status }) => status === 'rejected');
+    if (end?.status === 'rejected') throw end.reason;
     await artifacts.put(digestsKey, digests, 'application/octet-stream');
     return {};
   };

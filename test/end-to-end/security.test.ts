@@ -26,7 +26,7 @@ const roles = [...functionNames.map(functionNameOf), STATE_MACHINE];
 const ofTheService = /^(logs|xray):/;
 
 /** What the EBS direct APIs ask of a key is not modelled: local/iam/questions.ts. */
-const keyOfEbs = [
+const keyOfDisk = [
   'kms:Decrypt',
   'kms:DescribeKey',
   'kms:GenerateDataKeyWithoutPlaintext',
@@ -34,15 +34,22 @@ const keyOfEbs = [
   'kms:ReEncryptTo',
   'kms:CreateGrant',
 ].map((action) => `${action} on one of the keys`);
+const keyOfEbs = [...keyOfDisk, 'kms:Encrypt on one of the keys', 'kms:GenerateDataKey on one of the keys'];
 
 /** Grants that no build on a local cloud uses, each with its reason. */
 const unseen: Readonly<Record<string, readonly string[]>> = {
   'ami-foundry-start-snapshot': keyOfEbs,
   'ami-foundry-write-blocks': keyOfEbs,
+  'ami-foundry-complete-snapshot': keyOfEbs,
+  // Only an account that encrypts everything by default needs its key on the windows road.
+  'ami-foundry-launch-windows': keyOfDisk,
   // Only what is kept of a failed build, and is about to be taken away, is given more time.
   'ami-foundry-plan': ['ec2:CreateTags on arn:aws:ec2:us-east-1::snapshot/*'],
   // Whether EC2 asks about a disk that the request names by its device is not documented.
-  'ami-foundry-swap-root': ['ec2:ModifyInstanceAttribute on arn:aws:ec2:us-east-1:000000000000:volume/*'],
+  'ami-foundry-swap-root': [
+    ...keyOfDisk,
+    'ec2:ModifyInstanceAttribute on arn:aws:ec2:us-east-1:000000000000:volume/*',
+  ],
   // The machines of the local cloud have a console and no screen.
   'ami-foundry-wait-for-boot': ['s3:PutObject on arn:aws:s3:::ami-foundry-artifacts/builds/*/boot/*.jpg'],
 };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { artifactKey, buildTags, imageRecordKey, imageRecords } from '../../core/names.ts';
+import { artifactKey, buildTags, imageRecordKey, imageRecords, tagKey } from '../../core/names.ts';
 import { attach } from '../../functions/steps/attach.ts';
 import { cleanUp } from '../../functions/steps/clean-up.ts';
 import { register } from '../../functions/steps/register.ts';
@@ -106,6 +106,16 @@ describe('clean-up', () => {
     expect([...fake.heldSnapshots.keys()]).toEqual([other.snapshot]);
     expect([...fake.heldImages.keys()]).toEqual([]);
     expect(fake.changes).toContain(`deregister ${image.imageId}`);
+  });
+
+  test('after failure leaves the image that another build has adopted meanwhile, and its snapshot', async () => {
+    const { fake, state, image, other } = await built();
+    const held = fake.heldImages.get(image.imageId);
+    const until = new Date(fake.time + 60_000).toISOString();
+    if (held) held.tags = { ...held.tags, [tagKey.resumableUntil]: until };
+    await untilDone(fake, { ...state, image }, 'failed');
+    expect([...fake.heldImages.keys()]).toEqual([image.imageId]);
+    expect([...fake.heldSnapshots.keys()]).toEqual([state.snapshot.snapshotId, other.snapshot]);
   });
 
   test('after success removes a second volume and a second snapshot that a lost answer left', async () => {

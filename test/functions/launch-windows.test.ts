@@ -86,6 +86,13 @@ describe('launch-windows', () => {
     ]);
   });
 
+  test('ends the instance whose disk cannot be made, whatever the reason', async () => {
+    const refusal = awsError('InvalidSnapshot.NotFound');
+    fake.refusals.set('volume eu-central-1b', refusal);
+    await expect(run()).rejects.toBe(refusal);
+    expect(instances().map(({ state }) => state)).toEqual(['shutting-down']);
+  });
+
   test('without capacity anywhere says why in each place', async () => {
     for (const zone of ['eu-central-1a', 'eu-central-1b']) {
       for (const type of ['m6i.large', 'm5.large'])

@@ -345,7 +345,12 @@ describe('plan', () => {
       expect((await run(recipe)).adopted).toMatchObject({ imageId: image.imageId });
     });
 
-    test.each(['pending', 'failed', 'deregistered'])('not one that is %s', async (state) => {
+    test('not one that is pending, for which it waits: ImageUntested', async () => {
+      await finished('pending');
+      expect((await rejected(run())).name).toBe('ImageUntested');
+    });
+
+    test.each(['failed', 'deregistered'])('not one that is %s', async (state) => {
       await finished(state);
       expect((await run()).adopted).toBeNull();
     });

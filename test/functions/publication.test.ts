@@ -322,6 +322,18 @@ describe('roll back', () => {
     ).toEqual([]);
   });
 
+  test('leaves copies that an earlier execution of the same name has delivered', async () => {
+    const at = stage();
+    const places = ['eu-west-1', 'us-west-2', 'ap-southeast-2'].map((region) => at.imageIn(region));
+    for (const { held } of places) if (held) held.startedAt = Date.parse(execution.startTime) - 1;
+    for (const region of ['eu-west-1', 'us-west-2', 'ap-southeast-2']) {
+      const { heldSnapshots } = at.world.region(region);
+      for (const snapshot of heldSnapshots.values()) snapshot.startedAt = Date.parse(execution.startTime) - 1;
+    }
+    const { rolledBack } = await at.rollBack(0);
+    expect(rolledBack).toEqual({ kept: [], removed: [] });
+  });
+
   test('leaves copies that another build relies on, and those of other builds', async () => {
     const at = stage();
     const reserved = at.imageIn('eu-west-1').held;

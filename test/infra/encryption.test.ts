@@ -16,37 +16,44 @@ describe('the keys of a deployment', () => {
     const named = functionNames.filter((name) => stack.statements(name).some(aboutKeys));
     expect(named.sort()).toEqual([
       'attach',
+      'complete-snapshot',
       'distribute',
       'launch',
       'launch-boot-test',
+      'launch-windows',
       'preflight',
       'start-snapshot',
+      'swap-root',
       'write-blocks',
     ]);
   });
 
   // "Required IAM permissions for EBS encryption" and "AWS KMS condition keys" (kms:ViaService, kms:GrantIsForAWSResource).
-  it.each<FunctionName>(['attach', 'distribute', 'launch', 'launch-boot-test'])(
-    'serve %s through EC2 only',
-    (name) => {
-      const statements = stack.statements(name).filter(aboutKeys);
-      expect(statements.flatMap(({ Action }) => Action).sort()).toEqual([
-        'kms:CreateGrant',
-        'kms:Decrypt',
-        'kms:DescribeKey',
-        'kms:GenerateDataKeyWithoutPlaintext',
-        'kms:ReEncryptFrom',
-        'kms:ReEncryptTo',
-      ]);
-      for (const { Resource, Condition } of statements) {
-        expect(Resource).toEqual([KEY]);
-        const services = [Condition.StringEquals?.['kms:ViaService'] ?? ''].flat();
-        expect(services.filter((each) => !each.startsWith('ec2.'))).toEqual([]);
-      }
-      const grants = statements.find(({ Action }) => Action.includes('kms:CreateGrant'));
-      expect(grants?.Condition.Bool).toEqual({ 'kms:GrantIsForAWSResource': 'true' });
-    },
-  );
+  it.each<FunctionName>([
+    'attach',
+    'distribute',
+    'launch',
+    'launch-boot-test',
+    'launch-windows',
+    'swap-root',
+  ])('serve %s through EC2 only', (name) => {
+    const statements = stack.statements(name).filter(aboutKeys);
+    expect(statements.flatMap(({ Action }) => Action).sort()).toEqual([
+      'kms:CreateGrant',
+      'kms:Decrypt',
+      'kms:DescribeKey',
+      'kms:GenerateDataKeyWithoutPlaintext',
+      'kms:ReEncryptFrom',
+      'kms:ReEncryptTo',
+    ]);
+    for (const { Resource, Condition } of statements) {
+      expect(Resource).toEqual([KEY]);
+      const services = [Condition.StringEquals?.['kms:ViaService'] ?? ''].flat();
+      expect(services.filter((each) => !each.startsWith('ec2.'))).toEqual([]);
+    }
+    const grants = statements.find(({ Action }) => Action.includes('kms:CreateGrant'));
+    expect(grants?.Condition.Bool).toEqual({ 'kms:GrantIsForAWSResource': 'true' });
+  });
 
   it('are nobody’s when the deployment names none', () => {
     const plain = synthesize();
