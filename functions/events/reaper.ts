@@ -15,6 +15,7 @@ import type {
   Snapshots,
   Volumes,
 } from '../../core/ports.ts';
+import { resumableUntil } from '../../core/resumable.ts';
 import {
   type Elsewhere,
   endThing,
@@ -95,6 +96,13 @@ export const reaper = (account: ReaperDependencies) => {
     return await executions.anyOutputSince(startedAt, (output) => deliveredBy(output)?.includes(id) ?? false);
   }
 
+  /** A build may have taken an image over since it was looked at: Plan says so in its tag, and looks again. */
+  async function reserved({ kind, id, region }: TaggedThing): Promise<boolean> {
+    if (kind !== 'image') return false;
+    const place = region === undefined ? account : account.elsewhere.find((one) => one.region === region);
+    return resumableUntil((await place?.images.describe(id))?.tags) > clock.now();
+  }
+
   /** What of a build may go. */
   async function leftovers(
     things: readonly TaggedThing[],
@@ -139,6 +147,11 @@ export const reaper = (account: ReaperDependencies) => {
     if (later || reaped.has(id)) return;
     if (!dryRun) {
       try {
+        if (await reserved(thing)) {
+          look.ending.delete(id);
+          look.kept++;
+          return;
+        }
         await end(thing);
       } catch (error) {
         look.ending.delete(id);

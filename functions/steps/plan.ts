@@ -9,7 +9,7 @@ import type { functionEnvironment } from '../../core/function-environment.ts';
 import { renderJob } from '../../core/job.ts';
 import { artifactKey, buildTags, pieceKey, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
-import type { Artifacts, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
+import type { Artifacts, Image, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
 import { parameterPath } from '../../core/publication.ts';
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
@@ -79,16 +79,9 @@ export const plan =
     await artifacts.put(jobKey, jobText, 'text/plain; charset=utf-8');
 
     const tested = bootTest !== null && !input.dryRun;
-    const adopted = await findFinishedImage(resolved, tested, images);
-    // An old image that is wanted today is no old image: what its recipe says of retention, it says from now on.
-    if (adopted !== null && !input.dryRun) {
-      const { never = false } = readRetentionTag(adopted.tags[tagKey.retention] ?? '') ?? {};
-      const tag = { ...retentionOf(resolved), wantedAt: clock.now(), never };
-      await images.tag(adopted.imageId, tagKey.retention, retentionTag(tag));
-      // Its maker may yet be aborted, and the reaper come for what this build delivers.
-      const until = prolonged(adopted.tags, clock.now());
-      if (until) await images.tag(adopted.imageId, tagKey.resumableUntil, until);
-    }
+    const finished = await findFinishedImage(resolved, tested, images);
+    const adopted =
+      finished === null || input.dryRun ? finished : await adopt(finished, resolved, images, clock);
     const resumed =
       adopted === null && !input.dryRun
         ? await findWholeDisk(resolved.contentDigest, snapshots, clock)
@@ -127,6 +120,33 @@ export const plan =
       ...(resumed ? { snapshot: resumed } : {}),
     };
   };
+
+/**
+ * Takes an image over: an old image that is wanted today is no old image, so what its recipe says of retention, it says from now on; and its
+ * maker may yet be aborted, and the reaper come for what this build delivers. Null when it came first.
+ */
+async function adopt<T extends Image>(
+  image: T,
+  resolved: ResolvedBuild,
+  images: Images,
+  clock: Clock,
+): Promise<T | null> {
+  const { imageId, tags } = image;
+  const { never = false } = readRetentionTag(tags[tagKey.retention] ?? '') ?? {};
+  const wish = retentionTag({ ...retentionOf(resolved), wantedAt: clock.now(), never });
+  const until = prolonged(tags, clock.now());
+  try {
+    if (until) await images.tag(imageId, tagKey.resumableUntil, until);
+    await images.tag(imageId, tagKey.retention, wish);
+  } catch (error) {
+    // UnauthorizedOperation is EC2's word, too, for a tagged resource that has just gone.
+    const gone = error instanceof Error && /^(InvalidAMIID\.|UnauthorizedOperation$)/.test(error.name);
+    if (!gone || (await images.describe(imageId)) !== undefined) throw error;
+    return null;
+  }
+  // The reaper looks at the tags once more before it takes an image: what is there now stays.
+  return (await images.describe(imageId))?.state === 'available' ? image : null;
+}
 
 /** The disk of this very content that a failed build has left; the newest, since they are all alike. */
 async function findWholeDisk(

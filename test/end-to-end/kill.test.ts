@@ -39,6 +39,7 @@ const roads: readonly Road[] = [
     name: 'windows',
     recipe: { bootTest: {}, image: { road: 'windows' } },
     breaks: ['launch-windows', 'swap-root', 'create-image', 'wait-for-image', ...(every ? ['clean-up'] : [])],
+    sparse: 2,
   },
   {
     name: 'published',
@@ -51,12 +52,13 @@ const roads: readonly Road[] = [
     },
     regions: ['us-west-2', 'eu-west-1'],
     breaks: ['preflight', 'distribute', 'publish'],
-    sparse: 3,
+    sparse: 6,
   },
   {
     name: 'ebs-direct',
     recipe: { image: { road: 'ebs-direct' } },
     breaks: ['start-snapshot', 'write-blocks', 'complete-snapshot'],
+    sparse: 2,
   },
   { name: 'failing', recipe: {}, fails: 'SetNotFound', breaks: ['clean-up:failed'] },
   {
@@ -64,6 +66,7 @@ const roads: readonly Road[] = [
     recipe: { bootTest: {} },
     stopsAt: { label: 'wait-for-boot', action: 'CreateTags' },
     breaks: ['reaper'],
+    sparse: 3,
   },
 ];
 
