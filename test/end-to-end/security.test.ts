@@ -26,15 +26,18 @@ const roles = [...functionNames.map(functionNameOf), STATE_MACHINE];
 const ofTheService = /^(logs|xray):/;
 
 /** What the EBS direct APIs ask of a key is not modelled: local/iam/questions.ts. */
-const keyOfDisk = [
-  'kms:Decrypt',
-  'kms:DescribeKey',
-  'kms:GenerateDataKeyWithoutPlaintext',
-  'kms:ReEncryptFrom',
-  'kms:ReEncryptTo',
-  'kms:CreateGrant',
-].map((action) => `${action} on one of the keys`);
-const keyOfEbs = [...keyOfDisk, 'kms:Encrypt on one of the keys', 'kms:GenerateDataKey on one of the keys'];
+const keyOf = (...more: string[]) =>
+  [
+    'kms:Decrypt',
+    'kms:DescribeKey',
+    'kms:GenerateDataKeyWithoutPlaintext',
+    'kms:ReEncryptFrom',
+    'kms:ReEncryptTo',
+    ...more,
+    'kms:CreateGrant',
+  ].map((action) => `${action} on one of the keys`);
+const keyOfDisk = keyOf();
+const keyOfEbs = keyOf('kms:Encrypt', 'kms:GenerateDataKey');
 
 /** Grants that no build on a local cloud uses, each with its reason. */
 const unseen: Readonly<Record<string, readonly string[]>> = {

@@ -158,7 +158,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('under 
     });
 
     it.each([
-      [['--job', 'x', '--work', 'y'], 'missing: --volume'],
+      [['--job', 'x'], 'missing: --work'],
       [['--job', 'x', '--volume', 'sda', '--work', 'y'], '--volume sda'],
       [['--frobnicate'], 'unknown option --frobnicate'],
       [['--job'], '--job needs a value'],
