@@ -33,37 +33,36 @@ const order: readonly ThingKind[] = ['instance', 'volume', 'image', 'snapshot'];
 
 const gone = ['terminated', 'deleting', 'deleted'];
 
+interface Findable<T> {
+  findByBuild(build: string): Promise<T[]>;
+  findOfAnyBuild(): Promise<OfBuild<T>[]>;
+}
+
+const foundIn = async <T>(port: Findable<T>, build: string | undefined): Promise<OfBuild<T>[]> =>
+  build === undefined
+    ? await port.findOfAnyBuild()
+    : (await port.findByBuild(build)).map((one) => ({ ...one, build }));
+
 /** What one build made, or any build, in the order in which it can go. Whoever has machines or disks comes first: these cost most. */
 export async function taggedThings(
   { instances, volumes, snapshots, images }: Account,
   build: string | undefined,
 ): Promise<TaggedThing[]> {
-  const of = <T>(name: string, found: readonly T[]): OfBuild<T>[] =>
-    found.map((one) => ({ ...one, build: name }));
-  const found =
-    build === undefined
-      ? {
-          machines: await instances.findOfAnyBuild(),
-          disks: await volumes.findOfAnyBuild(),
-          amis: await images.findOfAnyBuild(),
-          copies: await snapshots.findOfAnyBuild(),
-        }
-      : {
-          machines: of(build, await instances.findByBuild(build)),
-          disks: of(build, await volumes.findByBuild(build)),
-          amis: of(build, await images.findByBuild(build)),
-          copies: of(build, await snapshots.findByBuild(build)),
-        };
   const things: TaggedThing[] = [
-    ...found.machines.map((one) => ({ ...one, kind: 'instance' as const, id: one.instanceId, holders: [] })),
-    ...found.disks.map((one) => ({
+    ...(await foundIn(instances, build)).map((one) => ({
+      ...one,
+      kind: 'instance' as const,
+      id: one.instanceId,
+      holders: [],
+    })),
+    ...(await foundIn(volumes, build)).map((one) => ({
       ...one,
       kind: 'volume' as const,
       id: one.volumeId,
       holders: one.attachments.map(({ instanceId }) => instanceId),
     })),
-    ...imagesOf(found.amis),
-    ...snapshotsOf(found.copies),
+    ...imagesOf(await foundIn(images, build)),
+    ...snapshotsOf(await foundIn(snapshots, build)),
   ];
   return inOrder(things);
 }
@@ -73,16 +72,7 @@ export async function taggedCopies(
   { region, images, snapshots }: Elsewhere,
   build: string | undefined,
 ): Promise<TaggedThing[]> {
-  const of = <T>(name: string, found: readonly T[]): OfBuild<T>[] =>
-    found.map((one) => ({ ...one, build: name }));
-  const found =
-    build === undefined
-      ? ([await images.findOfAnyBuild(), await snapshots.findOfAnyBuild()] as const)
-      : ([
-          of(build, await images.findByBuild(build)),
-          of(build, await snapshots.findByBuild(build)),
-        ] as const);
-  const things = [...imagesOf(found[0]), ...snapshotsOf(found[1])];
+  const things = [...imagesOf(await foundIn(images, build)), ...snapshotsOf(await foundIn(snapshots, build))];
   return inOrder(things.map((one) => ({ ...one, region })));
 }
 

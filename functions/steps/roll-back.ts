@@ -8,7 +8,7 @@ import { journals } from '../../core/journals.ts';
 import { tagKey } from '../../core/names.ts';
 import type { Image, Images, Records, Regional, Snapshots } from '../../core/ports.ts';
 import { putBack } from '../../core/put-back.ts';
-import { resumableUntil } from '../../core/resumable.ts';
+import { reserve, resumableUntil } from '../../core/resumable.ts';
 
 export const rollBackStep = {
   name: 'roll-back',
@@ -75,7 +75,7 @@ export const rollBack =
         const wanted = verified && image.imageId === copy.imageId && settings.RESUMABLE_HOURS > 0;
         // Reserved: another build relies on it.
         if (wanted || resumableUntil(image.tags) > clock.now()) {
-          if (wanted) await keep(images, image, clock.now() + settings.RESUMABLE_HOURS * 3_600_000);
+          if (wanted) await reserve(images, image, clock.now() + settings.RESUMABLE_HOURS * 3_600_000);
           if (image.rootSnapshotId === undefined) unsaid = true;
           else spared.add(image.rootSnapshotId);
           result.kept.push(image.imageId);
@@ -98,12 +98,6 @@ export const rollBack =
       },
     };
   };
-
-async function keep(images: Images, image: Image, until: number): Promise<void> {
-  // Not a shorter time than somebody asked for already.
-  if (resumableUntil(image.tags) >= until) return;
-  await images.tag(image.imageId, tagKey.resumableUntil, new Date(until).toISOString());
-}
 
 /** Found by tag; and by its id, because a search may not see yet what was made a moment ago. */
 async function ofBuild(images: Images, build: string, known: string | undefined): Promise<Image[]> {

@@ -5,7 +5,7 @@ import { errorCatalogue, isErrorCode } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
 import { artifactKey, bootFileKey, tagKey } from '../../core/names.ts';
 import type { Artifacts, ExecutionHistory, Images, Snapshots } from '../../core/ports.ts';
-import { resumableUntil } from '../../core/resumable.ts';
+import { reserve } from '../../core/resumable.ts';
 
 export const salvageStep = {
   name: 'salvage',
@@ -59,10 +59,8 @@ export const salvage =
       if (settings.RESUMABLE_HOURS === 0 || worthless) return [];
       const image = state.image && (await images.describe(state.image.imageId));
       if (image?.state === 'available' && image.tags[tagKey.bootTested] !== undefined) {
-        // Not a shorter time than another build has asked for, which adopted it meanwhile.
-        if (resumableUntil(image.tags) < Date.parse(until)) {
-          await images.tag(image.imageId, tagKey.resumableUntil, until);
-        }
+        // Another build may have adopted it meanwhile, and asked for more.
+        await reserve(images, image, Date.parse(until));
         if (image.rootSnapshotId !== undefined) {
           await snapshots.tag(image.rootSnapshotId, tagKey.resumableUntil, until);
         }
