@@ -52,6 +52,8 @@ export interface DeploySettings {
   readonly parameterPrefix?: string;
   /** How many days an image that retires is put away before it is deleted; infra/ has 14. */
   readonly quarantineDays?: number;
+  /** How long after the end of an execution its last calls may still take effect; infra/ has 600. */
+  readonly graceSeconds?: number;
 }
 
 /** Names and ids that policies speak of. */
@@ -74,6 +76,8 @@ export async function deploy(
     workerSeconds = WORKER_SECONDS[cloud.workers],
     resumableHours = 24,
     quarantineDays = 14,
+    // Functions end with their execution, and what is asynchronous takes some tens of milliseconds: this is many times as long.
+    graceSeconds = 1,
     parameterPrefix = '/',
     policies,
   }: DeploySettings = {},
@@ -147,8 +151,7 @@ export async function deploy(
       ARTIFACTS_BUCKET: artifactsBucket,
       DISTRIBUTION_REGIONS: distributionRegions,
       STATE_MACHINE_ARN: stateMachineArn,
-      // infra/ grants 600: what is consistent at once, and ends functions with their execution, needs none.
-      GRACE_SECONDS: '0',
+      GRACE_SECONDS: String(graceSeconds),
       DRY_RUN: 'no',
     },
     retention: {

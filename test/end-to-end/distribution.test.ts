@@ -11,6 +11,7 @@ import { SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { AwsClient } from 'aws4fetch';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { CloudOptions } from '../../local/cloud.ts';
 import type { RecordedCall } from '../../local/faults.ts';
 import { type Factory, startFactory } from './local-build.ts';
 
@@ -21,10 +22,12 @@ const OTHERS = ['us-west-2', 'eu-west-1', 'eu-central-1', 'ap-southeast-2'];
 const REGIONS = [HOME, ...OTHERS];
 const READER = '111122223333';
 
+const stubs: Partial<CloudOptions> = { stub: { worker: () => 'ok', machine: () => 'ok' } };
+
 let factory: Factory;
 let count = 0;
 beforeAll(async () => {
-  factory = await startFactory({ cloud: { stub: { worker: () => 'ok', machine: () => 'ok' } } });
+  factory = await startFactory({ cloud: stubs });
 }, 120_000);
 afterAll(() => factory[Symbol.asyncDispose]());
 afterEach(() => factory.cloud.faults.clear());
@@ -56,17 +59,18 @@ async function build(recipe: object, name = `build-${++count}`) {
   return { ...ended, name, output: JSON.parse(ended.output ?? '{}') };
 }
 
+const valueIn = (region: string, Name: string): Promise<string | undefined> =>
+  new SSMClient(client(region)).send(new GetParameterCommand({ Name })).then(
+    ({ Parameter }) => Parameter?.Value,
+    (error: unknown) => {
+      if (error instanceof Error && error.name === 'ParameterNotFound') return undefined;
+      throw error;
+    },
+  );
+
 /** What a reader of `latest` finds in a region: the image's id, if its account may launch it. */
 async function resolved(region: string, recipeName: string): Promise<string | undefined> {
-  const value = await new SSMClient(client(region))
-    .send(new GetParameterCommand({ Name: `/company/${recipeName}/latest` }))
-    .then(
-      ({ Parameter }) => Parameter?.Value,
-      (error: unknown) => {
-        if (error instanceof Error && error.name === 'ParameterNotFound') return undefined;
-        throw error;
-      },
-    );
+  const value = await valueIn(region, `/company/${recipeName}/latest`);
   if (value === undefined) return undefined;
   const { LaunchPermissions = [] } = await ec2(region).send(
     new DescribeImageAttributeCommand({ ImageId: value, Attribute: 'launchPermission' }),
@@ -89,6 +93,16 @@ async function madeBy(buildName: string): Promise<Record<string, number>> {
     return [region, Images.length + Snapshots.length] as const;
   });
   return Object.fromEntries(await Promise.all(counts));
+}
+
+/** Until the reaper, which comes as its schedule has it come, has left nothing of a build. */
+async function reaped(buildName: string): Promise<void> {
+  const nothing = Object.fromEntries(REGIONS.map((region) => [region, 0]));
+  const left = async () => {
+    await factory.cloud.lambda.invoke('ami-foundry-reaper', {});
+    return await madeBy(buildName);
+  };
+  await expect.poll(left, { timeout: 45_000, interval: 250 }).toEqual(nothing);
 }
 
 async function journals(): Promise<string[]> {
@@ -253,10 +267,54 @@ describe('a build that is stopped in the midst', () => {
         strike: async () => void (await factory.sfn.send(new StopExecutionCommand({ executionArn }))),
       });
       expect((await factory.end(executionArn)).status).toBe('ABORTED');
-      const nothing = Object.fromEntries(REGIONS.map((region) => [region, 0]));
-      await expect.poll(() => madeBy(`${name}-2`), { timeout: 45_000 }).toEqual(nothing);
+      await reaped(`${name}-2`);
       expect(await latest(name)).toEqual(before);
     },
     120_000,
   );
+});
+
+describe('a build that is stopped while Parameter Store has yet to look at the image', () => {
+  let usual: Factory;
+  beforeAll(async () => {
+    usual = factory;
+    factory = await startFactory({
+      cloud: { ...stubs, delays: { parameterValidation: 1_000 } },
+      graceSeconds: 3,
+    });
+  }, 120_000);
+  afterAll(async () => {
+    await factory[Symbol.asyncDispose]();
+    factory = usual;
+  });
+
+  it('leaves the old release, though `latest` names the new one after the reaper has looked', async () => {
+    const name = 'shown-late';
+    expect((await build(recipe(name, 'old'))).status).toBe('SUCCEEDED');
+    const before = await latest(name);
+    const executionArn = await factory.start({ recipe: recipe(name, 'new') }, `${name}-2`);
+    factory.cloud.faults.add({
+      action: 'PutParameter',
+      where: isLatest,
+      region: 'eu-west-1',
+      afterEffect: true,
+      strike: async () => void (await factory.sfn.send(new StopExecutionCommand({ executionArn }))),
+    });
+    // Should anybody take the image away, Parameter Store was quicker.
+    const shown = Promise.withResolvers<void>();
+    factory.cloud.faults.add({
+      action: 'DeregisterImage',
+      region: 'eu-west-1',
+      times: Number.POSITIVE_INFINITY,
+      strike: () => shown.promise,
+    });
+    expect((await factory.end(executionArn)).status).toBe('ABORTED');
+    const old = before[REGIONS.indexOf('eu-west-1')];
+    await expect
+      .poll(() => valueIn('eu-west-1', `/company/${name}/latest`), { timeout: 10_000, interval: 20 })
+      .not.toBe(old);
+    shown.resolve();
+    await reaped(`${name}-2`);
+    expect(await latest(name)).toEqual(before);
+  }, 120_000);
 });

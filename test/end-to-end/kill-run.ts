@@ -346,6 +346,9 @@ export async function breakTwin(
   return { point, kind, reached: reached(), status, error: error ?? undefined, leftovers, problem };
 }
 
+/** Beyond the grace that local/deploy.ts gives the reaper. */
+const GRACE_MILLISECONDS = 1_200;
+
 /** What a build has left when the reaper was called as the rule calls it, and, for what a function made after that, as the schedule does. */
 async function afterReaper(
   factory: Factory,
@@ -357,6 +360,8 @@ async function afterReaper(
   let { payload } = await lambda.invoke('ami-foundry-reaper', { build });
   let left = await carrying(factory, build, road);
   if (differ(left, wanted)) {
+    // What a publication may yet show stays that long.
+    await pause(GRACE_MILLISECONDS);
     ({ payload } = await lambda.invoke('ami-foundry-reaper', {}));
     left = await carrying(factory, build, road);
   }

@@ -119,10 +119,11 @@ const stopsAtLatest =
     });
   };
 
-/** The reaper has put everything back. */
-async function journalGone({ s3 }: Factory, name: string): Promise<void> {
+/** The reaper, which comes as its schedule has it come, has put everything back for good. */
+async function journalGone({ s3, cloud }: Factory, name: string): Promise<void> {
   const Prefix = `publications/open/${name}.json`;
   for (;;) {
+    await cloud.lambda.invoke('ami-foundry-reaper', {});
     const { KeyCount } = await s3.send(new ListObjectsV2Command({ Bucket: 'ami-foundry-artifacts', Prefix }));
     if (KeyCount === 0) return;
     await pause(100);
