@@ -156,7 +156,7 @@ function describe(
       update,
       bootTest: recipe.bootTest !== false,
       windows: recipe.image.road === 'windows',
-      copies: recipe.distribution?.regions.length ?? null,
+      copies: recipe.distribution?.regions ?? null,
     }),
   };
 }

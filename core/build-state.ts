@@ -49,6 +49,14 @@ export const buildState = z.object({
     encryption: z.nullable(z.object({ kmsKeyId: z.nullable(z.string()) })),
     /** What the caller should know before anything is paid for. */
     warnings: z.array(z.string()),
+    /** What is expected: seconds and US dollars, all of it about. Absent in builds of versions that did not tell. */
+    estimate: z.optional(
+      z.object({
+        seconds: z.number(),
+        dollars: z.number(),
+        phases: z.array(z.object({ name: z.string(), seconds: z.number() })),
+      }),
+    ),
     worker: z.object({
       imageId,
       instanceTypes: z.array(z.string()).check(z.minLength(1)),

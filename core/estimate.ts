@@ -1,5 +1,6 @@
 import { BLOCK_BYTES, BLOCKS_PER_PIECE } from './disk-blocks.ts';
-import { HOURS_PER_MONTH, prices } from './prices.ts';
+import { WINDOWS_DISK_GIB, WORKER_DISK_GIB } from './machine-disks.ts';
+import { HOURS_PER_MONTH, type Prices, pricesOf, transferGigabyte, usualRegion } from './prices.ts';
 
 /** What an estimate needs to know of a build. */
 export interface EstimatedBuild {
@@ -17,8 +18,10 @@ export interface EstimatedBuild {
   readonly bootTest: boolean;
   /** Whether the image takes the place of Windows, and is billed as such. */
   readonly windows: boolean;
-  /** Null: it is not distributed. Else to how many regions it is copied, beside the factory's own. */
-  readonly copies: number | null;
+  /** Null: it is not distributed. Else the regions to which it is copied, beside the factory's own. */
+  readonly copies: readonly string[] | null;
+  /** Of the factory; us-east-1 when it is not known. */
+  readonly region?: string;
   /** The worker's instance type, if it is known; else the first that deployments use. */
   readonly instanceType?: string;
 }
@@ -39,6 +42,8 @@ export interface Estimate {
     readonly monthly: number;
     readonly region: string;
     readonly asOf: string;
+    /** Whether all prices are the region's own. */
+    readonly exact: boolean;
     readonly lines: readonly { readonly name: string; readonly dollars: number; readonly because: string }[];
   };
 }
@@ -104,9 +109,6 @@ const WINDOWS_SECONDS = 240;
 /** Of these it is billed for those in which it runs. Assumed. */
 const WINDOWS_RUNNING_SECONDS = 120;
 
-/** The disk that Amazon's Windows AMIs come with. */
-const WINDOWS_DISK_GIB = 30;
-
 /** Every type that deployments launch Windows or boot tests on first is a large: two vCPUs. */
 const VCPUS = 2;
 
@@ -145,15 +147,13 @@ export const stateMachineShape = {
 const TASK_SECONDS = 1;
 const TASK_GIGABYTES = 0.25;
 
-/** The worker's own disk: FreeBSD's images ask for 10 GiB. */
-const WORKER_DISK_GIB = 10;
-
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
 const none = { states: 0, tasks: 0 };
 
 /** What a build will take, roughly: nothing here was measured on AWS. */
 export function estimate(build: EstimatedBuild): Estimate {
+  const prices = pricesOf(build.region ?? usualRegion);
   const size = sizeOf(build);
   const phases = phasesOf(build, size);
   const seconds = Math.round(sum(phases.map((phase) => phase.seconds)));
@@ -186,6 +186,7 @@ export function estimate(build: EstimatedBuild): Estimate {
   // The deployment's first type for boot tests is the worker's (infra/functions.ts; a test compares).
   const bootHours = boot / 3600;
   const windowsHours = build.windows ? WINDOWS_RUNNING_SECONDS / 3600 : 0;
+  const transfers = (build.copies ?? []).map((to) => transferGigabyte(prices.region, to));
   const lines = [
     {
       name: `worker ${instanceType}`,
@@ -204,7 +205,7 @@ export function estimate(build: EstimatedBuild): Estimate {
           },
         ]
       : []),
-    ...(build.windows ? windowsLines(windowsHours, bootHours, windows / 3600) : []),
+    ...(build.windows ? windowsLines(prices, windowsHours, bootHours, windows / 3600) : []),
     {
       name: 'public address',
       dollars: prices.publicAddressHour * (hours + bootHours + windowsHours),
@@ -226,12 +227,12 @@ export function estimate(build: EstimatedBuild): Estimate {
         HOURS_PER_MONTH,
       because: `${direct ? '' : `${build.rootSizeGiB} GiB of the image and `}${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
     },
-    ...(build.copies
+    ...(build.copies?.length
       ? [
           {
             name: 'transfer of copies',
-            dollars: build.copies * (size.extracted / GB) * prices.transferGigabyte,
-            because: `${build.copies} times what is in the image, ${prices.transferGigabyte} a GB`,
+            dollars: (size.extracted / GB) * sum(transfers),
+            because: `${transfers.length} times what is in the image, ${Math.min(...transfers)} to ${Math.max(...transfers)} a GB`,
           },
         ]
       : []),
@@ -255,16 +256,24 @@ export function estimate(build: EstimatedBuild): Estimate {
     transitions,
     price: {
       build: sum(lines.map(({ dollars }) => dollars)),
-      monthly: (1 + (build.copies ?? 0)) * (size.extracted / GB) * prices.snapshotGigabyteMonth,
+      monthly:
+        (size.extracted / GB) *
+        sum([prices, ...(build.copies ?? []).map(pricesOf)].map((one) => one.snapshotGigabyteMonth)),
       region: prices.region,
       asOf: prices.asOf,
+      exact: prices.exact,
       lines,
     },
   };
 }
 
 /** What the windows road costs more. The licence is paid for the boot test too: its image is billed as Windows. */
-function windowsLines(running: number, boot: number, hours: number): Estimate['price']['lines'] {
+function windowsLines(
+  prices: Prices,
+  running: number,
+  boot: number,
+  hours: number,
+): Estimate['price']['lines'] {
   const type = usualInstanceType.amd64;
   const hour = prices.instanceHour[type] ?? 0;
   return [
@@ -355,7 +364,7 @@ function phasesOf(
     ...(bootTest
       ? [{ name: 'boot test', seconds: BOOT_TEST_SECONDS, because: 'a boot and some polls, assumed' }]
       : []),
-    ...(copies
+    ...(copies?.length
       ? [
           {
             name: 'copies',

@@ -375,20 +375,27 @@ export interface Builds {
   start(stateMachineArn: string, name: string, input: string): Promise<string | undefined>;
 }
 
-/** What happened in an execution, in order; the data that passed between its states is left out. */
+/** Something that happened in an execution; the data that passed between its states is left out. */
+export interface HistoryEvent {
+  readonly id: number;
+  /** The event before it in its line: what happens side by side has lines of its own. 0: it is the first. */
+  readonly previous: number;
+  /** ISO time. */
+  readonly at: string;
+  readonly type: string;
+  /** Of the state. */
+  readonly name?: string | undefined;
+  /** What a Task called, such as `lambda`. */
+  readonly resourceType?: string | undefined;
+  readonly error?: string | undefined;
+  readonly cause?: string | undefined;
+}
+
 export interface ExecutionHistory {
-  events(executionArn: string): Promise<
-    {
-      readonly id: number;
-      /** ISO time. */
-      readonly at: string;
-      readonly type: string;
-      /** Of the state. */
-      readonly name?: string | undefined;
-      readonly error?: string | undefined;
-      readonly cause?: string | undefined;
-    }[]
-  >;
+  /** What happened, in order. */
+  events(executionArn: string): Promise<HistoryEvent[]>;
+  /** What the newest state was given that was given the state of a build; undefined before the first. */
+  newestState(executionArn: string): Promise<unknown>;
 }
 
 export interface Artifacts {

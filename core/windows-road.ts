@@ -1,6 +1,6 @@
 import type { BuildState } from './build-state.ts';
 import { differences } from './image-properties.ts';
-import { prices } from './prices.ts';
+import { pricesOf, usualRegion } from './prices.ts';
 
 /**
  * The windows road makes an AMI that EC2 bills as Windows: the root volume of a stopped Windows instance is replaced by the FreeBSD
@@ -82,6 +82,7 @@ export function roadWarnings({
   readonly bootTest?: unknown;
 }): string[] {
   if (image.road !== 'windows') return [];
+  const prices = pricesOf(usualRegion);
   return [
     `every instance ever launched from this image is billed as Windows: about $${prices.windowsCoreHour} more for each vCPU and hour than FreeBSD costs (${prices.region}, ${prices.asOf}). That cannot be changed later, and the licence terms of Microsoft and AWS apply`,
     ...(bootTest === false

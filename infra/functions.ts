@@ -11,6 +11,7 @@ import {
   pascalCase,
   type StepName,
 } from '../core/function-environment.ts';
+import { memoryOf } from '../core/function-memory.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import { acknowledgeWildcards, grantsOf } from './grants.ts';
 import type { WorkerNetwork } from './network.ts';
@@ -18,12 +19,6 @@ import type { FoundrySettings } from './settings.ts';
 
 /** Half of a Task's TimeoutSeconds (120): Lambda gives up first and says so (Sandbox.Timedout), which the state machine retries. */
 const TIMEOUT = Duration.seconds(60);
-
-/** Node with the largest bundle takes 70 MB; the rest is CPU share, which grows with memory, for a start well under a second. */
-const MEMORY_MEGABYTES = 256;
-
-/** It holds a piece of 128 MiB, hashes it twice and has 16 requests on their way: a full processor, and the network that comes with it. */
-const WRITE_BLOCKS_MEGABYTES = 1769;
 
 /** From launch to report. A worker needs ten minutes at most with a near mirror; slow mirrors get the rest. */
 const WORKER_SECONDS = 2700;
@@ -185,7 +180,7 @@ export function factoryFunction(
     handler: 'index.handler',
     runtime: Runtime.NODEJS_24_X,
     architecture: Architecture.ARM_64,
-    memorySize: name === 'write-blocks' ? WRITE_BLOCKS_MEGABYTES : MEMORY_MEGABYTES,
+    memorySize: memoryOf(name),
     timeout,
     environment: { ...environment },
     role,

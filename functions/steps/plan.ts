@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MOST_PIECES, PIECES_PER_GIB } from '../../core/disk-blocks.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
-import { renderJob } from '../../core/job.ts';
+import { LINGER_SECONDS, renderJob } from '../../core/job.ts';
 import { artifactKey, buildTags, pieceKey, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
 import type { Artifacts, Image, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
@@ -43,9 +43,6 @@ interface PlanDependencies {
 
 /** Waiting for capacity may delay the launch by this much; the worker's own deadline allows for it. */
 const CAPACITY_ALLOWANCE_SECONDS = 1800;
-
-/** The console is polled every few seconds: the report stands on the live console for a minute before power-off. */
-const LINGER_SECONDS = 60;
 
 /** Xen and Nitro alike present the root volume of an HVM image under this name (FreeBSD's own images use it too). */
 const ROOT_DEVICE = '/dev/sda1';

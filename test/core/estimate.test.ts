@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type EstimatedBuild, estimate, stateMachineShape, usualInstanceType } from '../../core/estimate.ts';
-import { prices } from '../../core/prices.ts';
+import { pricesOf, usualRegion } from '../../core/prices.ts';
 import { bootTestInstanceTypes, windowsInstanceTypes, workerInstanceTypes } from '../../infra/functions.ts';
 
 const small: EstimatedBuild = {
@@ -42,8 +42,8 @@ describe('an estimate', () => {
     [{ update: 'freebsd-update' as const }],
     [{ bootTest: true }],
     [{ windows: true }],
-    [{ copies: 0 }],
-    [{ copies: 4 }],
+    [{ copies: [] }],
+    [{ copies: ['us-west-2', 'eu-west-1', 'eu-central-1', 'ap-southeast-2'] }],
   ])('grows with %j', (more) => {
     expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
     expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
@@ -74,7 +74,7 @@ test('without a volume pays for blocks, and for no volume of the image', () => {
 
 test('every instance type that workers use has a price, and the first is the usual one', () => {
   for (const type of Object.values(workerInstanceTypes).flat()) {
-    expect(prices.instanceHour[type]).toBeGreaterThan(0);
+    expect(pricesOf(usualRegion).instanceHour[type]).toBeGreaterThan(0);
   }
   expect(usualInstanceType).toEqual({
     amd64: workerInstanceTypes.amd64[0],
