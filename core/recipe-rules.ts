@@ -3,6 +3,7 @@ import { canonicalJson, type Json } from './canonical-json.ts';
 import { type Mail, mailProblem } from './mail.ts';
 import { panicmailNeeds } from './panicmail.ts';
 import { type Distribution, distributionProblem } from './recipe-distribution.ts';
+import { type Subscribe, subscriptionProblem } from './recipe-subscription.ts';
 
 /**
  * The whole recipe travels in the state of an execution, which Step Functions limits to 256 KiB beside the plan and the report
@@ -44,6 +45,8 @@ interface Related {
   readonly mail?: Mail | undefined;
   readonly panicmail?: unknown;
   readonly distribution?: Distribution | undefined;
+  readonly updates?: string | undefined;
+  readonly subscribe?: Subscribe | undefined;
 }
 
 type Rule = readonly [path: readonly string[], error: string, holds: (recipe: Related) => boolean];
@@ -148,7 +151,7 @@ const rules: readonly Rule[] = [
 ];
 
 /** Features that know themselves what they need of the rest of a recipe. */
-const needs = [mailProblem, panicmailNeeds, distributionProblem];
+const needs = [mailProblem, panicmailNeeds, distributionProblem, subscriptionProblem];
 
 /** The rules as checks of the recipe's schema. */
 export const recipeRules = <T extends Related>() => [

@@ -25,6 +25,7 @@ import {
 import { distributionSchema, kmsKey, retentionSchema } from './recipe-distribution.ts';
 import { describeProblems } from './recipe-problems.ts';
 import { recipeRules } from './recipe-rules.ts';
+import { subscribeSchema } from './recipe-subscription.ts';
 import { accountName, gib, sourceUrl, sourceUrlOrS3 } from './recipe-values.ts';
 
 const GIB = 1024 ** 3;
@@ -305,6 +306,10 @@ const recipeShape = {
     z.optional(retentionSchema),
     'Which of the recipe’s images stay. Default: all. What somebody uses stays in any case.',
   ),
+  subscribe: described(
+    z.optional(subscribeSchema),
+    'Of which releases it is built when they appear, once it is subscribed (PUT /subscriptions/{name}). {} is the newest RELEASE. No part of the image’s identity, nor of the build’s.',
+  ),
 };
 
 const recipeObject = z.strictObject(recipeShape);
@@ -319,12 +324,18 @@ export const releaseLabel = (recipe: Recipe): string => recipe.release ?? 'custo
 
 export const rootSizeBytes = (recipe: Recipe): number => recipe.rootSize * GIB;
 
-/** SHA-256 of the parsed recipe with its defaults: two spellings of one wish have one digest. */
-export const recipeDigest = (recipe: Recipe): string => digestOf(recipe as unknown as Json);
+/** What is built of a recipe: when it is built again says nothing about it. */
+export const buildable = ({ subscribe: _when, ...recipe }: Recipe): Recipe => recipe;
+
+/**
+ * SHA-256 of the parsed recipe with its defaults: two spellings of one wish have one digest. Who starts a build makes no other build of it,
+ * a person or the release watcher.
+ */
+export const recipeDigest = (recipe: Recipe): string => digestOf(buildable(recipe) as unknown as Json);
 
 /** The same of what goes into the image: where it goes and how long it stays make no other image of it. */
 export const imageDigest = ({ distribution: _where, retention: _howLong, ...recipe }: Recipe): string =>
-  digestOf(recipe as unknown as Json);
+  recipeDigest(recipe);
 
 /** Takes a recipe as a value. Throws `InvalidRecipe` that lists every problem with its field, at once. */
 export function parseRecipe(value: unknown, where = 'the recipe'): Recipe {
