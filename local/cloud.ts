@@ -181,6 +181,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           ? await Promise.race([lambda.invoke(target, payload), rejectOnAbort(signal)])
           : await lambda.invoke(target, payload, signal);
       },
+      readObject: async (bucket, key, roleArn) => {
+        iam.authorize(roleArn.split('/').at(-1), REFUSALS.s3, () => [
+          { action: 's3:GetObject', resource: `arn:aws:s3:::${bucket}/${key}`, context: {} },
+        ]);
+        return await storage.read(bucket, key);
+      },
+      authorize: (roleArn, action, resource) =>
+        iam.authorize(roleArn.split('/').at(-1), REFUSALS.json, () => [{ action, resource, context: {} }]),
       region,
       accountId,
       timeScale,

@@ -95,10 +95,21 @@ export interface ParallelState extends Common, Onward, Guarded, Leaving {
 
 export interface MapState extends Common, Onward, Guarded, Leaving {
   Type: 'Map';
-  ItemProcessor: StateContainer & { ProcessorConfig?: { Mode?: 'INLINE' } };
+  ItemProcessor: StateContainer & {
+    ProcessorConfig?: { Mode?: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: 'STANDARD' };
+  };
   Items?: Json;
   ItemSelector?: Json;
   MaxConcurrency?: number | string;
+  // Of distributed mode only.
+  ItemReader?: {
+    Resource: string;
+    Arguments?: JsonObject;
+    ReaderConfig?: { InputType: 'JSON'; ItemsPointer?: string };
+  };
+  ToleratedFailureCount?: number | string;
+  ToleratedFailurePercentage?: number | string;
+  Label?: string;
 }
 
 export type State =

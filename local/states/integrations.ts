@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { EventEntry, PutEventsResult } from '../event-bus.ts';
 import type { Json, JsonObject } from './definition.ts';
 import { StatesError } from './errors.ts';
+import type { MapRun, MapRunSettings } from './map-runs.ts';
 import type { TaskTokens } from './tokens.ts';
 
 /** `arn:aws:states:::lambda:invoke.waitForTaskToken`, taken apart. */
@@ -90,12 +91,18 @@ export interface ChildExecutions {
   stop(executionArn: string): void;
 }
 
+/** Gives the text of an object in S3, in the name of the state machine's role. */
+export type ReadObject = (bucket: string, key: string) => Promise<string>;
+
 export interface Integrations {
   readonly invoke: Invoke;
   readonly callSdk: CallSdk | undefined;
   readonly putEvents: PutEvents;
   readonly tokens: TaskTokens;
   readonly children: ChildExecutions;
+  readonly readObject: ReadObject;
+  /** Map states in distributed mode make theirs here. */
+  readonly mapRuns: { start(settings: MapRunSettings): MapRun };
 }
 
 /** Makes the request: its answer is the task's result, or what TaskSubmitted records for the waiting patterns. */

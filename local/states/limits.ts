@@ -13,6 +13,8 @@ export const VARIABLES_BYTES = 10 * 1_048_576;
 export const VARIABLE_NAME_LENGTH = 80;
 /** "Inline mode: … up to 40 concurrent iterations." (Using Map state in Inline mode) */
 export const INLINE_MAP_CONCURRENCY = 40;
+/** "If you don't specify … Step Functions doesn't limit concurrency and runs 10,000 parallel child workflow executions." (Distributed mode) */
+export const DISTRIBUTED_MAP_CONCURRENCY = 10_000;
 /** "If not provided, the default value is 99999999." (Task state, TimeoutSeconds; the same number bounds Wait.Seconds) */
 export const LONGEST_SECONDS = 99_999_999;
 

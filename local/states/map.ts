@@ -1,4 +1,5 @@
 import type { Json, JsonObject, MapState } from './definition.ts';
+import { distributedMap } from './distributed-map.ts';
 import { INLINE_MAP_CONCURRENCY, refuseLargeData } from './limits.ts';
 import { LinesFailed, runLines } from './lines.ts';
 import { Scope } from './scope.ts';
@@ -14,10 +15,12 @@ import {
 } from './visit.ts';
 
 /**
- * Inline mode only: a distributed map is refused by the schema.
+ * Inline mode, unless the processor says that it is distributed.
  * @see https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
  */
 export async function map(visit: Visit<MapState>): Promise<Transition> {
+  if (visit.state.ItemProcessor.ProcessorConfig?.Mode === 'DISTRIBUTED')
+    return distributedMap(visit, itemsOf);
   const { run, scope, cursor, signal } = visit.line;
   const { ItemProcessor: processor, MaxConcurrency: concurrency } = visit.state;
   const items = await itemsOf(visit);

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { serviceError } from './errors.ts';
 
 const arn = z.string().min(1).max(256);
+const longArn = z.string().min(1).max(2000);
 const pageSize = z.int().min(0).max(1000);
 const pageToken = z.string().min(1).max(1024);
 /** Longer than any payload may be: the size in bytes is judged where the payload is used. */
@@ -61,7 +62,8 @@ export const REQUESTS = {
   }),
   DescribeExecution: z.strictObject({ executionArn: arn, includedData: z.literal('ALL_DATA').optional() }),
   ListExecutions: z.strictObject({
-    stateMachineArn: arn,
+    stateMachineArn: arn.optional(),
+    mapRunArn: longArn.optional(),
     statusFilter: z
       .enum(['RUNNING', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED', 'PENDING_REDRIVE'])
       .optional(),
@@ -82,6 +84,12 @@ export const REQUESTS = {
     includedData: z.literal('ALL_DATA').optional(),
   }),
   RedriveExecution: z.strictObject({ executionArn: arn, clientToken: z.string().min(1).max(64).optional() }),
+  DescribeMapRun: z.strictObject({ mapRunArn: longArn }),
+  ListMapRuns: z.strictObject({
+    executionArn: arn,
+    maxResults: pageSize.optional(),
+    nextToken: pageToken.optional(),
+  }),
   SendTaskSuccess: z.strictObject({ taskToken: token, output: data }),
   SendTaskFailure: z.strictObject({ taskToken: token, error: error.optional(), cause: cause.optional() }),
   SendTaskHeartbeat: z.strictObject({ taskToken: token }),

@@ -36,8 +36,23 @@ const FIELDS: Record<StateType, readonly string[]> = {
   Succeed: ['Output'],
   Fail: ['Error', 'Cause'],
   Parallel: [...ONWARD, ...GUARDED, ...LEAVING, 'Branches', 'Arguments'],
-  Map: [...ONWARD, ...GUARDED, ...LEAVING, 'Items', 'ItemSelector', 'ItemProcessor', 'MaxConcurrency'],
+  Map: [
+    ...ONWARD,
+    ...GUARDED,
+    ...LEAVING,
+    'Items',
+    'ItemSelector',
+    'ItemProcessor',
+    'MaxConcurrency',
+    'ItemReader',
+    'ToleratedFailureCount',
+    'ToleratedFailurePercentage',
+    'Label',
+  ],
 };
+
+/** Fields of a Map state that mean something in distributed mode only ("Distributed Map state fields"). */
+const DISTRIBUTED_ONLY = ['ItemReader', 'ToleratedFailureCount', 'ToleratedFailurePercentage', 'Label'];
 
 const REQUIRED: Partial<Record<StateType, readonly string[]>> = {
   Task: ['Resource'],
@@ -318,21 +333,90 @@ class Inspection {
     }
     this.#onlyFields(processor, ['StartAt', 'States', 'Comment', 'ProcessorConfig'], name, here);
     const { ProcessorConfig: config } = processor;
+    let distributed = false;
     if (config !== undefined) {
       if (!isObject(config)) {
         this.#mustBe('an object', `${here}/ProcessorConfig`);
         return;
       }
-      this.#onlyFields(config, ['Mode'], name, `${here}/ProcessorConfig`);
-      if (config.Mode !== undefined && config.Mode !== 'INLINE') {
+      this.#onlyFields(config, ['Mode', 'ExecutionType'], name, `${here}/ProcessorConfig`);
+      const { Mode: mode, ExecutionType: type } = config;
+      distributed = mode === 'DISTRIBUTED';
+      if (mode !== undefined && mode !== 'INLINE' && !distributed) {
         this.#unsupported(
           name,
-          `ItemProcessor/ProcessorConfig/Mode ${JSON.stringify(config.Mode)}`,
+          `ItemProcessor/ProcessorConfig/Mode ${JSON.stringify(mode)}`,
           `${here}/ProcessorConfig/Mode`,
         );
       }
+      // "You must also specify ExecutionType": EXPRESS children are not emulated, and inline iterations have no type.
+      if (distributed && type === undefined) {
+        this.#wrong(SCHEMA, 'These fields are required: [ExecutionType]', `${here}/ProcessorConfig`);
+      } else if (type !== undefined && !(distributed && type === 'STANDARD')) {
+        this.#unsupported(
+          name,
+          `ItemProcessor/ProcessorConfig/ExecutionType ${JSON.stringify(type)}`,
+          `${here}/ProcessorConfig/ExecutionType`,
+        );
+      }
     }
+    this.#distributed(name, state, at, distributed);
     this.#container(processor, here, scope);
+  }
+
+  #distributed(name: string, state: JsonObject, at: string, distributed: boolean): void {
+    if (!distributed) {
+      for (const field of DISTRIBUTED_ONLY) {
+        if (state[field] !== undefined) this.#unsupported(name, `${field} in inline mode`, `${at}/${field}`);
+      }
+      return;
+    }
+    const { ItemReader: reader, ToleratedFailurePercentage: percentage, Label: label } = state;
+    this.#number(state.ToleratedFailureCount, 0, `${at}/ToleratedFailureCount`);
+    if (typeof percentage === 'string' && expressionIn(percentage) !== undefined) {
+      this.#template(percentage, `${at}/ToleratedFailurePercentage`, []);
+    } else if (
+      percentage !== undefined &&
+      !(typeof percentage === 'number' && percentage >= 0 && percentage <= 100)
+    ) {
+      this.#mustBe('a number from 0 to 100 or a JSONata expression', `${at}/ToleratedFailurePercentage`);
+    }
+    // "Labels can't exceed 40 characters": the same signs are forbidden as in names.
+    if (label !== undefined && !(typeof label === 'string' && /^[\w.+=@()'!-]{1,40}$/.test(label))) {
+      this.#mustBe('a label of at most 40 characters', `${at}/Label`);
+    }
+    if (reader === undefined) return;
+    const here = `${at}/ItemReader`;
+    if (!isObject(reader)) {
+      this.#mustBe('an object', here);
+      return;
+    }
+    // Items and a reader at once: what the service does with both is not said.
+    if (state.Items !== undefined) this.#unsupported(name, 'Items beside ItemReader', `${at}/Items`);
+    this.#onlyFields(reader, ['Resource', 'Arguments', 'ReaderConfig'], name, here);
+    const { Resource: resource, Arguments: args, ReaderConfig: config } = reader;
+    if (resource !== 'arn:aws:states:::s3:getObject') {
+      this.#unsupported(name, `ItemReader/Resource ${JSON.stringify(resource)}`, `${here}/Resource`);
+    }
+    this.#template(args, `${here}/Arguments`, []);
+    if (isObject(args)) this.#onlyFields(args, ['Bucket', 'Key'], name, `${here}/Arguments`);
+    else this.#mustBe('an object', `${here}/Arguments`);
+    if (!isObject(config)) {
+      this.#mustBe('an object', `${here}/ReaderConfig`);
+      return;
+    }
+    this.#onlyFields(config, ['InputType', 'ItemsPointer'], name, `${here}/ReaderConfig`);
+    if (config.InputType !== 'JSON') {
+      this.#unsupported(
+        name,
+        `ItemReader/ReaderConfig/InputType ${JSON.stringify(config.InputType)}`,
+        `${here}/ReaderConfig/InputType`,
+      );
+    }
+    const { ItemsPointer: pointer } = config;
+    if (pointer !== undefined && !(typeof pointer === 'string' && /^(\/[^/]+)+$/.test(pointer))) {
+      this.#mustBe('a JSON Pointer', `${here}/ReaderConfig/ItemsPointer`);
+    }
   }
 
   #onward(state: JsonObject, at: string): void {

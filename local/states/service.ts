@@ -9,10 +9,24 @@ import type { Clock } from '../clock.ts';
 import type { Definition, Json, JsonObject } from './definition.ts';
 import { StatesError, serviceError } from './errors.ts';
 import { History, type HistoryEvent } from './history.ts';
-import type { CallSdk, Integrations, Invoke, PutEvents } from './integrations.ts';
+import type {
+  CallSdk,
+  ChildExecutions,
+  Integrations,
+  Invoke,
+  PutEvents,
+  ReadObject,
+} from './integrations.ts';
 import { type ExecutionRequest, execute, type Outcome, type RunningExecution } from './interpreter.ts';
 import { Expressions } from './jsonata.ts';
 import { PAYLOAD_BYTES } from './limits.ts';
+import {
+  describeMapRun,
+  listedMapRun,
+  type MapRunParts,
+  type MapRunRecord,
+  startMapRun,
+} from './map-runs.ts';
 import { checkName, type Operation, pageOf, parseRequest, REQUESTS, type Request } from './requests.ts';
 import { type Diagnostic, describe, diagnose } from './schema.ts';
 import {
@@ -33,6 +47,10 @@ export interface StatesOptions {
   invoke: (...args: [...Parameters<Invoke>, roleArn: string]) => ReturnType<Invoke>;
   /** What `events:putEvents` puts onto the bus. */
   putEvents: (...args: [...Parameters<PutEvents>, roleArn: string]) => ReturnType<PutEvents>;
+  /** What an ItemReader reads of S3. */
+  readObject: (...args: [...Parameters<ReadObject>, roleArn: string]) => ReturnType<ReadObject>;
+  /** Whether a state machine's role may start, see and stop the executions that its states start; throws if not. */
+  authorize?: (roleArn: string, action: string, resource: string) => void;
   /** Answers `aws-sdk:*` resources; without it such a definition is refused. */
   callSdk?: CallSdk;
   region: string;
@@ -92,8 +110,9 @@ class Service implements States {
   readonly #store: StatesStore;
   readonly #random: () => number;
   readonly #expressions: Expressions;
-  readonly #integrations: Omit<Integrations, 'invoke' | 'putEvents'>;
+  readonly #integrations: Pick<Integrations, 'callSdk' | 'tokens'>;
   readonly #machines = new Map<string, MachineRecord>();
+  readonly #mapRuns = new Map<string, MapRunRecord>();
   readonly #executions = new Map<string, Execution>();
   readonly #listeners = new Set<(change: StatusChange) => void>();
   #closed = false;
@@ -106,22 +125,68 @@ class Service implements States {
     this.#integrations = {
       callSdk: options.callSdk,
       tokens: new TaskTokens(),
-      children: {
-        start: (args) => this.#startChild(args),
-        ended: async (arn) => {
-          const execution = this.#execution(arn);
-          await execution.settled;
-          return this.#describe(execution);
-        },
-        stop: (arn) => {
-          this.#stop(this.#execution(arn), { cause: 'The parent execution no longer waits for it.' }).catch(
-            (error: unknown) =>
-              options.log('a child execution could not be stopped', { execution: arn, error: told(error) }),
-          );
-        },
-      },
     };
     this.#load();
+  }
+
+  /** What `startExecution.sync:2` does in the name of a state machine's role. */
+  #children(roleArn: string): ChildExecutions {
+    const { authorize = () => {}, log } = this.#options;
+    return {
+      start: (args) => {
+        const { StateMachineArn: machine } = args;
+        if (typeof machine === 'string') authorize(roleArn, 'states:StartExecution', machine);
+        return this.#startChild(args);
+      },
+      ended: async (arn) => {
+        authorize(roleArn, 'states:DescribeExecution', arn);
+        const execution = this.#execution(arn);
+        await execution.settled;
+        return this.#describe(execution);
+      },
+      stop: (arn) => {
+        const stopped = async () => {
+          authorize(roleArn, 'states:StopExecution', arn);
+          await this.#stop(this.#execution(arn), { cause: 'The parent execution no longer waits for it.' });
+        };
+        stopped().catch((error: unknown) =>
+          log('a child execution could not be stopped', { execution: arn, error: told(error) }),
+        );
+      },
+    };
+  }
+
+  /** Starts a child of a Map Run: an execution like others, of a machine that nobody can look up. */
+  #startMapChild(
+    parent: ExecutionRecord,
+    { arn: mapRunArn, stateMachineArn, label }: MapRunRecord,
+    definition: string,
+    input: Json,
+  ): ReturnType<MapRunParts['start']> {
+    this.#options.authorize?.(parent.roleArn, 'states:StartExecution', parent.stateMachineArn);
+    const { traceHeader: _header, revisionId: _revision, ...rest } = parent;
+    const name = randomUUID();
+    const machine = `${parent.stateMachineName}/${label}`;
+    const execution = this.#begin(
+      {
+        ...rest,
+        arn: this.#executionArn(machine, name),
+        name,
+        stateMachineArn,
+        stateMachineName: machine,
+        definition,
+        input: JSON.stringify(input),
+        startDate: this.#options.clock.now(),
+        mapRunArn,
+      },
+      input,
+    );
+    const { outcome } = execution.running as RunningExecution;
+    return {
+      // Counted by who asks next: so it is on disk before.
+      outcome: execution.settled.then(() => outcome),
+      stop: (cause) => execution.running?.stop({ cause }),
+    };
   }
 
   subscribe(listener: (change: StatusChange) => void): () => void {
@@ -218,9 +283,26 @@ class Service implements States {
         updateDate: seconds(record.updateDate),
         ...UNLOGGED,
         ...(record.revisionId === undefined ? {} : { revisionId: record.revisionId }),
+        ...(record.mapRunArn === undefined
+          ? {}
+          : { mapRunArn: record.mapRunArn, label: this.#mapRuns.get(record.mapRunArn)?.label ?? '' }),
       };
     },
     RedriveExecution: (request) => this.#redrive(request),
+    DescribeMapRun: ({ mapRunArn }) => {
+      const mapRun = this.#mapRun(mapRunArn);
+      return describeMapRun(
+        mapRun,
+        this.#childrenOf(mapRun).map(({ state }) => state),
+      );
+    },
+    ListMapRuns: (request) => {
+      const { executionArn } = request;
+      this.#execution(executionArn);
+      const all = [...this.#mapRuns.values()].filter((mapRun) => mapRun.executionArn === executionArn);
+      const { page, ...more } = pageOf(all, request, `ListMapRuns ${executionArn}`);
+      return { mapRuns: page.map(listedMapRun), ...more };
+    },
     SendTaskSuccess: ({ taskToken, output }) => {
       let value: Json;
       try {
@@ -306,7 +388,10 @@ class Service implements States {
     // On AWS the machine is DELETING until its executions end, and then they go with it.
     this.#machines.delete(machine.arn);
     this.#store.removeMachine(machine.name);
-    const its = [...this.#executions.values()].filter(({ record }) => record.stateMachineArn === machine.arn);
+    // A Map Run and its children go with the execution that they are of.
+    const its = [...this.#executions.values()].filter(
+      ({ record: { stateMachineArn: arn } }) => arn === machine.arn || arn.startsWith(`${machine.arn}/`),
+    );
     await Promise.all(
       its.map(async (execution) => {
         await execution.settled;
@@ -314,6 +399,11 @@ class Service implements States {
         this.#executions.delete(execution.record.arn);
       }),
     );
+    for (const mapRun of this.#mapRuns.values()) {
+      if (!mapRun.stateMachineArn.startsWith(`${machine.arn}/`)) continue;
+      this.#mapRuns.delete(mapRun.arn);
+      this.#store.removeMapRun(mapRun);
+    }
   }
 
   #startExecution({
@@ -347,6 +437,11 @@ class Service implements States {
       startDate: this.#options.clock.now(),
       ...(traceHeader === undefined ? {} : { traceHeader }),
     };
+    this.#begin(record, value);
+    return { executionArn: arn, startDate: seconds(record.startDate) };
+  }
+
+  #begin(record: ExecutionRecord, input: Json): Execution {
     const journal = this.#store.journal(record);
     journal.append({ kind: 'record', record });
     const execution: Execution = {
@@ -355,9 +450,9 @@ class Service implements States {
       journal,
       settled: Promise.resolve(),
     };
-    this.#executions.set(arn, execution);
-    this.#run(execution, value);
-    return { executionArn: arn, startDate: seconds(record.startDate) };
+    this.#executions.set(record.arn, execution);
+    this.#run(execution, input);
+    return execution;
   }
 
   /** Starts the interpreter, from the beginning or where a redrive says. */
@@ -395,6 +490,20 @@ class Service implements States {
         ...this.#integrations,
         invoke: (target, payload, signal) => this.#options.invoke(target, payload, signal, record.roleArn),
         putEvents: (entries) => this.#options.putEvents(entries, record.roleArn),
+        readObject: (bucket, key) => this.#options.readObject(bucket, key, record.roleArn),
+        children: this.#children(record.roleArn),
+        mapRuns: {
+          start: (settings) =>
+            startMapRun(
+              {
+                clock,
+                save: (mapRun) => this.#saveMapRun(mapRun),
+                start: (mapRun, definition, item) => this.#startMapChild(record, mapRun, definition, item),
+              },
+              { executionArn: record.arn, stateMachineArn: record.stateMachineArn },
+              settings,
+            ),
+        },
       },
       onProgress: (progress) => journal.append({ kind: 'progress', progress }),
       onDefect: (state, thrown) =>
@@ -476,8 +585,14 @@ class Service implements States {
     return { redriveDate: seconds(redriveDate) };
   }
 
-  #redriveStatus({ state }: Execution): ['REDRIVABLE' | 'NOT_REDRIVABLE', string?] {
+  #redriveStatus({
+    record,
+    state,
+  }: Execution): ['REDRIVABLE' | 'NOT_REDRIVABLE' | 'REDRIVABLE_BY_MAP_RUN', string?] {
     const { status, stopDate = 0 } = state;
+    if (record.mapRunArn !== undefined && status !== 'RUNNING' && status !== 'SUCCEEDED') {
+      return ['REDRIVABLE_BY_MAP_RUN', 'Execution is a child of a Map Run and is redriven with it'];
+    }
     if (status === 'RUNNING' || status === 'SUCCEEDED') {
       return ['NOT_REDRIVABLE', `Execution is ${status} and cannot be redriven`];
     }
@@ -500,6 +615,7 @@ class Service implements States {
       status: state.status,
       startDate: seconds(record.startDate),
       ...(state.stopDate === undefined ? {} : { stopDate: seconds(state.stopDate) }),
+      ...(record.mapRunArn === undefined ? {} : { mapRunArn: record.mapRunArn }),
       input: record.input,
       inputDetails: { included: true },
       ...(state.output === undefined ? {} : { output: state.output, outputDetails: { included: true } }),
@@ -514,10 +630,17 @@ class Service implements States {
   }
 
   #listExecutions(request: Request<'ListExecutions'>) {
-    const { stateMachineArn, statusFilter, redriveFilter } = request;
-    this.#machine(stateMachineArn);
-    const all = [...this.#executions.values()]
-      .filter(({ record }) => record.stateMachineArn === stateMachineArn)
+    const { stateMachineArn, mapRunArn, statusFilter, redriveFilter } = request;
+    // "You can specify either a mapRunArn or a stateMachineArn, but not both."
+    if ((stateMachineArn === undefined) === (mapRunArn === undefined)) {
+      throw serviceError('ValidationException', 'Specify either a mapRunArn or a stateMachineArn');
+    }
+    if (stateMachineArn !== undefined) this.#machine(stateMachineArn);
+    const its =
+      mapRunArn === undefined
+        ? [...this.#executions.values()].filter(({ record }) => record.stateMachineArn === stateMachineArn)
+        : this.#childrenOf(this.#mapRun(mapRunArn));
+    const all = its
       .filter(({ state }) => statusFilter === undefined || state.status === statusFilter)
       .filter(
         ({ state }) =>
@@ -525,7 +648,7 @@ class Service implements States {
       )
       // "Results are sorted by time, with the most recent execution first."
       .sort((a, b) => b.record.startDate - a.record.startDate || (a.record.name < b.record.name ? -1 : 1));
-    const { page, ...more } = pageOf(all, request, `ListExecutions ${stateMachineArn}`);
+    const { page, ...more } = pageOf(all, request, `ListExecutions ${stateMachineArn ?? mapRunArn}`);
     return {
       executions: page.map(({ record, state }) => ({
         executionArn: record.arn,
@@ -536,6 +659,7 @@ class Service implements States {
         ...(state.stopDate === undefined ? {} : { stopDate: seconds(state.stopDate) }),
         redriveCount: state.redriveCount,
         ...(state.redriveDate === undefined ? {} : { redriveDate: seconds(state.redriveDate) }),
+        ...(record.mapRunArn === undefined ? {} : { mapRunArn: record.mapRunArn, itemCount: 1 }),
       })),
       ...more,
     };
@@ -561,6 +685,11 @@ class Service implements States {
   /** A crash leaves executions that nobody runs: they end as ABORTED, and their history says why. */
   #load(): void {
     for (const machine of this.#store.machines()) this.#machines.set(machine.arn, machine);
+    for (const mapRun of this.#store.mapRuns()) {
+      this.#mapRuns.set(mapRun.arn, mapRun);
+      if (mapRun.status !== 'RUNNING') continue;
+      this.#saveMapRun({ ...mapRun, status: 'ABORTED', stopDate: this.#options.clock.now() });
+    }
     for (const { record, state, torn } of this.#store.executions()) {
       const journal = this.#store.journal(record);
       const execution: Execution = { record, state, journal, settled: Promise.resolve() };
@@ -629,6 +758,21 @@ class Service implements States {
     if (execution === undefined)
       throw serviceError('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
     return execution;
+  }
+
+  #mapRun(arn: string): MapRunRecord {
+    const mapRun = this.#mapRuns.get(arn);
+    if (mapRun === undefined) throw serviceError('ResourceNotFound', `Map Run Does Not Exist: '${arn}'`);
+    return mapRun;
+  }
+
+  #childrenOf({ arn }: MapRunRecord): Execution[] {
+    return [...this.#executions.values()].filter(({ record }) => record.mapRunArn === arn);
+  }
+
+  #saveMapRun(mapRun: MapRunRecord): void {
+    this.#mapRuns.set(mapRun.arn, mapRun);
+    this.#store.saveMapRun(mapRun);
   }
 
   #taggable(arn: string): MachineRecord {

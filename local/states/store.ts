@@ -19,6 +19,7 @@ import {
 import { join } from 'node:path';
 import type { HistoryEvent } from './history.ts';
 import type { ExecutionStatus } from './interpreter.ts';
+import type { MapRunRecord } from './map-runs.ts';
 import type { Progress } from './visit.ts';
 
 export interface MachineRecord {
@@ -48,6 +49,8 @@ export interface ExecutionRecord {
   input: string;
   startDate: number;
   traceHeader?: string;
+  /** Of a child of a Map state in distributed mode. */
+  mapRunArn?: string;
 }
 
 /** What changes: a new copy is written whenever the execution starts, ends or is redriven. */
@@ -77,25 +80,37 @@ export interface JournalContents {
 export class StatesStore {
   readonly #machines: string;
   readonly #executions: string;
+  readonly #mapRuns: string;
 
   constructor(directory: string) {
+    this.#mapRuns = join(directory, 'map-runs');
     this.#machines = join(directory, 'machines');
     this.#executions = join(directory, 'executions');
     mkdirSync(this.#machines, { recursive: true });
     mkdirSync(this.#executions, { recursive: true });
+    mkdirSync(this.#mapRuns, { recursive: true });
   }
 
   machines(): MachineRecord[] {
-    return readdirSync(this.#machines)
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => JSON.parse(readFileSync(join(this.#machines, name), 'utf8')) as MachineRecord);
+    return recordsIn(this.#machines);
   }
 
   saveMachine(machine: MachineRecord): void {
-    const path = join(this.#machines, `${fileNameOf(machine.name)}.json`);
-    // Written beside and renamed: a crash leaves the old file or the new one.
-    writeFileSync(`${path}.new`, `${JSON.stringify(machine, null, 2)}\n`);
-    renameSync(`${path}.new`, path);
+    saveRecord(this.#machines, machine.name, machine);
+  }
+
+  mapRuns(): MapRunRecord[] {
+    return recordsIn(this.#mapRuns);
+  }
+
+  saveMapRun(mapRun: MapRunRecord): void {
+    saveRecord(this.#mapRuns, mapRun.arn.split(':').slice(6).join(':'), mapRun);
+  }
+
+  removeMapRun(mapRun: MapRunRecord): void {
+    rmSync(join(this.#mapRuns, `${fileNameOf(mapRun.arn.split(':').slice(6).join(':'))}.json`), {
+      force: true,
+    });
   }
 
   removeMachine(name: string): void {
@@ -130,6 +145,18 @@ export class StatesStore {
       join(this.#executions, `${fileNameOf(`${record.stateMachineName}:${record.name}`)}.jsonl`),
     );
   }
+}
+
+const recordsIn = <T>(directory: string): T[] =>
+  readdirSync(directory)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as T);
+
+function saveRecord(directory: string, name: string, record: object): void {
+  const path = join(directory, `${fileNameOf(name)}.json`);
+  // Written beside and renamed: a crash leaves the old file or the new one.
+  writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
 }
 
 /** Appends while the execution runs; reads it back when somebody asks. */

@@ -49,6 +49,16 @@ export class Storage {
     return statusCode === 200;
   }
 
+  /** The text of an object, for a service of AWS that reads it on somebody's behalf. */
+  async read(bucket: string, key: string): Promise<string> {
+    this.#app ??= this.#start();
+    const url = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
+    const { statusCode, body } = await (await this.#app).inject({ method: 'GET', url });
+    if (statusCode === 200) return body;
+    const [, message = body] = /<Message>([^<]*)<\/Message>/.exec(body) ?? [];
+    throw new Error(`${message} (Service: Amazon S3; Status Code: ${statusCode})`);
+  }
+
   /** Publishes to an SNS topic, as a service of AWS does on its own behalf. */
   async publish(topicArn: string, message: string): Promise<void> {
     this.#app ??= this.#start();

@@ -29,6 +29,19 @@ async function refusal(definition: object): Promise<string> {
   return (error as Error).message;
 }
 
+const distributed = {
+  ...map,
+  ItemProcessor: {
+    ...only('P', pass),
+    ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+  },
+};
+const reader = {
+  Resource: 'arn:aws:states:::s3:getObject',
+  Arguments: { Bucket: 'b', Key: 'k' },
+  ReaderConfig: { InputType: 'JSON' },
+};
+
 describe('fields that are not implemented are refused by name', () => {
   test.each([
     [
@@ -50,17 +63,53 @@ describe('fields that are not implemented are refused by name', () => {
     ['state X, field Catch', withState({ ...wait, Catch: [] })],
     ['state X, field Assign', withState({ Type: 'Succeed', Assign: {} })],
     ['state X, field ErrorPath', withState({ Type: 'Fail', ErrorPath: '$.e' })],
-    ['state X, field ItemReader', withState({ ...map, ItemReader: {} })],
-    ['state X, field ItemBatcher', withState({ ...map, ItemBatcher: {} })],
-    ['state X, field ResultWriter', withState({ ...map, ResultWriter: {} })],
-    ['state X, field ToleratedFailureCount', withState({ ...map, ToleratedFailureCount: 1 })],
-    ['state X, field Iterator', withState({ ...map, Iterator: {} })],
+    ['state X, field ItemReader in inline mode', withState({ ...map, ItemReader: {} })],
     [
-      'state X, field ItemProcessor/ProcessorConfig/Mode "DISTRIBUTED"',
-      withState({ ...map, ItemProcessor: { ...only('P', pass), ProcessorConfig: { Mode: 'DISTRIBUTED' } } }),
+      'state X, field ItemReader/Resource "arn:aws:states:::s3:listObjectsV2"',
+      withState({
+        ...distributed,
+        ItemReader: { ...reader, Resource: 'arn:aws:states:::s3:listObjectsV2' },
+      }),
     ],
     [
-      'state X, field ExecutionType',
+      'state X, field ItemReader/ReaderConfig/InputType "CSV"',
+      withState({ ...distributed, ItemReader: { ...reader, ReaderConfig: { InputType: 'CSV' } } }),
+    ],
+    [
+      'state X, field MaxItems',
+      withState({
+        ...distributed,
+        ItemReader: { ...reader, ReaderConfig: { InputType: 'JSON', MaxItems: 1 } },
+      }),
+    ],
+    [
+      'state X, field VersionId',
+      withState({
+        ...distributed,
+        ItemReader: { ...reader, Arguments: { ...reader.Arguments, VersionId: 'v' } },
+      }),
+    ],
+    ['state X, field Items beside ItemReader', withState({ ...distributed, Items: [], ItemReader: reader })],
+    [
+      'state X, field ToleratedFailurePercentagePath',
+      withState({ ...distributed, ToleratedFailurePercentagePath: '$' }),
+    ],
+    ['state X, field ItemBatcher', withState({ ...map, ItemBatcher: {} })],
+    ['state X, field ResultWriter', withState({ ...map, ResultWriter: {} })],
+    ['state X, field ToleratedFailureCount in inline mode', withState({ ...map, ToleratedFailureCount: 1 })],
+    ['state X, field Iterator', withState({ ...map, Iterator: {} })],
+    [
+      'state X, field ItemProcessor/ProcessorConfig/ExecutionType "EXPRESS"',
+      withState({
+        ...map,
+        ItemProcessor: {
+          ...only('P', pass),
+          ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'EXPRESS' },
+        },
+      }),
+    ],
+    [
+      'state X, field ItemProcessor/ProcessorConfig/ExecutionType "STANDARD"',
       withState({
         ...map,
         ItemProcessor: { ...only('P', pass), ProcessorConfig: { ExecutionType: 'STANDARD' } },

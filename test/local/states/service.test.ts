@@ -379,7 +379,8 @@ describe('refusals', () => {
     ],
     ['StopExecution', { executionArn: 'nonsense' }, 'InvalidArn', 'nonsense'],
     ['ListExecutions', { stateMachineArn: arn, maxResults: 1001 }, 'ValidationException', 'maxResults'],
-    ['ListExecutions', { mapRunArn: arn }, 'ValidationException', 'mapRunArn is not emulated'],
+    ['ListExecutions', { mapRunArn: arn }, 'ResourceNotFound', arn],
+    ['ListExecutions', {}, 'ValidationException', 'either a mapRunArn or a stateMachineArn'],
     ['ListStateMachines', { nextToken: 'bogus' }, 'InvalidToken', 'bogus'],
     [
       'SendTaskFailure',

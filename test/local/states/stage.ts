@@ -145,7 +145,12 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-export function stage(script: Script = {}, options: Partial<StatesOptions> = {}): Stage {
+export function stage(
+  script: Script = {},
+  options: Partial<StatesOptions> = {},
+  /** Texts in S3, by bucket and key. */
+  objects: Readonly<Record<string, string>> = {},
+): Stage {
   const clock = new VirtualClock();
   const directory = options.stateDirectory ?? temporaryDirectory();
   const log: Stage['log'] = [];
@@ -161,6 +166,11 @@ export function stage(script: Script = {}, options: Partial<StatesOptions> = {})
     random: () => 0.5,
     invoke: (name, payload, signal) => troupe.invoke(name, payload, signal),
     putEvents: (entries) => bus.put(entries),
+    readObject: async (bucket, key) => {
+      const text = objects[`${bucket}/${key}`];
+      if (text === undefined) throw new Error('The specified key does not exist.');
+      return text;
+    },
     region: 'us-east-1',
     accountId: '123456789012',
     timeScale: 1,

@@ -22,6 +22,10 @@ const tokenTask = (rest: object = {}) => ({
   End: true,
   ...rest,
 });
+const distributed = (states: object) => ({
+  ...states,
+  ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+});
 const caught = (task: object, names = ['States.ALL'], rest: object = {}) => ({
   StartAt: 'T',
   States: {
@@ -504,6 +508,38 @@ export const CASES: OracleCase[] = [
       }),
       End: true,
     }),
+  },
+  {
+    name: 'distributed map with selector',
+    definition: only('M', {
+      Type: 'Map',
+      Items: '{% $states.input.items %}',
+      ItemSelector: { v: '{% $states.context.Map.Item.Value %}', n: '{% $states.input.n %}' },
+      MaxConcurrency: 1,
+      Label: 'Many',
+      ItemProcessor: distributed(only('I', pass({ Output: '{% $states.input.v + $states.input.n %}' }))),
+      End: true,
+    }),
+    input: { items: [1, 2, 3], n: 10 },
+  },
+  {
+    name: 'distributed map of nothing',
+    definition: only('M', {
+      Type: 'Map',
+      ItemProcessor: distributed(only('I', pass())),
+      End: true,
+    }),
+    input: [],
+  },
+  {
+    name: 'distributed map with a failing child, caught',
+    definition: caught({
+      Type: 'Map',
+      MaxConcurrency: 1,
+      ItemProcessor: distributed(only('I', call('f'))),
+    }),
+    input: [1, 2, 3],
+    script: { f: [fault('Broken')] },
   },
 
   {

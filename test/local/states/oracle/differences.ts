@@ -55,6 +55,17 @@ export const DIFFERENCES: Record<string, Difference> = {
     moto: { error: 'States.Runtime' },
     why: 'Developer guide, Error names: States.NoChoiceMatched',
   },
+  'distributed map with a failing child, caught': {
+    in: ['output', 'events'],
+    ours: {
+      output: {
+        Error: 'States.ExceedToleratedFailureThreshold',
+        Cause: 'The specified tolerated failure threshold was exceeded',
+      },
+    },
+    moto: { output: [null, null, null] },
+    why: 'Distributed mode, failure threshold: "The default value is zero, which means that the workflow fails if any one of its child workflow executions fails or times out"; moto tolerates every failure',
+  },
   'task whose function does not exist': {
     in: ['cause'],
     ours: { cause: 'Function not found: none' },
