@@ -62,7 +62,7 @@ const started = Date.now();
 await rm(`${root}dist`, { recursive: true, force: true });
 const functions = await esbuild.build({
   ...common,
-  entryPoints: [...(await lambdas('steps')), ...(await lambdas('events'))],
+  entryPoints: [...(await lambdas('steps')), ...(await lambdas('events')), ...(await lambdas('api'))],
   outdir: 'dist/functions',
   outExtension: { '.js': '.mjs' },
   plugins: [literalSchemaKeys],

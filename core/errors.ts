@@ -380,6 +380,19 @@ export const errorCatalogue = {
     retryable: true,
     meaning: 'Parameter Store does not take the id of an image.',
   },
+  InvalidRequest: { owner: 'caller', retryable: false, meaning: 'A request does not fit the HTTP API.' },
+  RecipeUnavailable: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'The recipe cannot be fetched from its URL.',
+  },
+  BuildEnded: { owner: 'caller', retryable: false, meaning: 'The build is over, so it cannot be stopped.' },
+  ApiBusy: {
+    owner: 'aws',
+    retryable: true,
+    meaning: 'AWS puts the HTTP API off, or it ran out of time.',
+  },
+  ApiFailed: { owner: 'factory', retryable: false, meaning: 'The HTTP API failed at a good request.' },
   RollBackIncomplete: {
     owner: 'factory',
     retryable: true,

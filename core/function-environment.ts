@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import type { RouteName } from './api/routes.ts';
 import { FactoryError } from './errors.ts';
 import { workerPlatforms } from './platform-limits.ts';
 
@@ -12,6 +13,8 @@ const list = z.pipe(
 );
 
 const bucket = z.string().check(z.minLength(3));
+
+const stateMachine = z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/));
 
 const hours = z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int());
 
@@ -83,7 +86,7 @@ export const functionEnvironment = {
   'clean-up': z.object({ ARTIFACTS_BUCKET: bucket }),
   reaper: z.object({
     /** Whose executions the builds are. */
-    STATE_MACHINE_ARN: z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/)),
+    STATE_MACHINE_ARN: stateMachine,
     ARTIFACTS_BUCKET: bucket,
     /** Where copies may be, beside the factory's own region. */
     DISTRIBUTION_REGIONS: z.optional(list),
@@ -95,6 +98,18 @@ export const functionEnvironment = {
       z.transform((answer) => answer === 'yes'),
     ),
   }),
+  'start-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'list-builds': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'show-build': z.object({ STATE_MACHINE_ARN: stateMachine, ARTIFACTS_BUCKET: bucket }),
+  'resume-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'abort-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'build-log': z.object({ STATE_MACHINE_ARN: stateMachine, ARTIFACTS_BUCKET: bucket }),
+  'list-images': z.object({
+    /** Where copies may be, beside the factory's own region. */
+    DISTRIBUTION_REGIONS: z.optional(list),
+  }),
+  'retire-image': z.object({ RETENTION_FUNCTION: z.string().check(z.minLength(1)) }),
+  'openapi-document': z.object({}),
   retention: z.object({
     ARTIFACTS_BUCKET: bucket,
     /** Where copies may be, beside the factory's own region. */
@@ -115,7 +130,23 @@ export type FunctionName = keyof typeof functionEnvironment;
 
 /** The functions that no state calls: events and schedules do. */
 export const eventFunctions = ['reaper', 'retention'] as const satisfies FunctionName[];
-export type StepName = Exclude<FunctionName, (typeof eventFunctions)[number]>;
+export type EventFunctionName = (typeof eventFunctions)[number];
+
+/** Those that API Gateway calls; each has the name of its route in core/api/routes.ts. */
+export const apiFunctions = [
+  'start-build',
+  'list-builds',
+  'show-build',
+  'resume-build',
+  'abort-build',
+  'build-log',
+  'list-images',
+  'retire-image',
+  'openapi-document',
+] as const satisfies (FunctionName & RouteName)[];
+export type ApiFunctionName = (typeof apiFunctions)[number];
+
+export type StepName = Exclude<FunctionName, EventFunctionName | ApiFunctionName>;
 
 /** clean-up → CleanUp: a function is called like its states. */
 export const pascalCase = (name: string): string =>

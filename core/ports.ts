@@ -1,3 +1,4 @@
+import type { BuildStatus } from './api/schemas.ts';
 import type { Tags } from './names.ts';
 
 /** What the steps need of the world, in our nouns. Sizes in GiB where AWS counts in GiB, else bytes; times in milliseconds. */
@@ -50,7 +51,12 @@ export interface Instance {
   readonly disks: readonly InstanceDisk[];
 }
 
-export interface Instances {
+export interface Consoles {
+  /** The serial console of an instance so far, at most its last 64 KB; empty when there is none yet, or no instance any more. */
+  console(instanceId: string): Promise<string>;
+}
+
+export interface Instances extends Consoles {
   /**
    * Launches one worker: no key pair, no profile, IMDSv2 required, terminated when it powers off.
    * Throws errors named by their EC2 code, such as `InsufficientInstanceCapacity`.
@@ -65,8 +71,6 @@ export interface Instances {
   findByBuild(build: string): Promise<Instance[]>;
   /** What any build made. */
   findOfAnyBuild(): Promise<OfBuild<Instance>[]>;
-  /** The serial console so far, at most its last 64 KB; empty when there is none yet. */
-  console(instanceId: string): Promise<string>;
   /** The screen as JPEG; undefined where EC2 has none to show. */
   screenshot(instanceId: string): Promise<Uint8Array | undefined>;
   /** Stops the instance without waiting for its system to shut down. */
@@ -396,6 +400,50 @@ export interface ExecutionHistory {
   events(executionArn: string): Promise<HistoryEvent[]>;
   /** What the newest state was given that was given the state of a build; undefined before the first. */
   newestState(executionArn: string): Promise<unknown>;
+}
+
+/** One execution of the factory's state machine. */
+export interface BuildRun {
+  readonly name: string;
+  readonly arn: string;
+  readonly status: BuildStatus;
+  /** ISO times. */
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+}
+
+/** The executions of one factory, as its users see, start and stop them; by the name of the build. */
+export interface BuildRuns {
+  /**
+   * Starts an execution, or finds the one that runs with this name and input, and tells since when. `taken`: the name is that of an
+   * execution that is over, or has another input.
+   */
+  start(name: string, input: string): Promise<{ readonly startedAt: number } | 'taken'>;
+  find(name: string): Promise<
+    | (BuildRun & {
+        /** The JSON that it was started with, and the JSON that it ended with. */
+        readonly input: string;
+        readonly output: string | undefined;
+        readonly error: string | undefined;
+        readonly cause: string | undefined;
+      })
+    | undefined
+  >;
+  /** The newest first. Throws `InvalidToken` for a token that is not of such a list, or too old. */
+  list(asked: {
+    readonly status?: BuildStatus | undefined;
+    readonly limit: number;
+    readonly nextToken?: string | undefined;
+  }): Promise<{ readonly runs: readonly BuildRun[]; readonly nextToken: string | null }>;
+  stop(name: string, why: { readonly error: string; readonly cause: string }): Promise<void>;
+  /** The state in which it is; null when it has not come to any. */
+  currentState(name: string): Promise<string | null>;
+}
+
+/** Another function of the factory. */
+export interface Functions {
+  /** Its answer. Throws errors by the name that it gave them, and `TimeoutError` when it takes longer; it goes on then. */
+  invoke(name: string, payload: object, milliseconds: number): Promise<unknown>;
 }
 
 export interface Artifacts {

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { announcements } from './announcements.ts';
+import { api } from './api.ts';
 import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
@@ -28,7 +29,7 @@ export class FoundryStack extends Stack {
     const stateMachine = buildImage(this, functions);
     reaper(this, { stateMachine, artifacts, settings });
     announcements(this, { stateMachine, settings });
-    retention(this, { artifacts, settings });
+    api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',

@@ -465,7 +465,7 @@ function ec2Resources(scope: Construct) {
   };
 }
 
-const executionsOf = (scope: Construct): string => {
+export const executionsOf = (scope: Construct): string => {
   const { partition, region, account } = Stack.of(scope);
   return `arn:${partition}:states:${region}:${account}:execution:${buildImageName(scope)}:*`;
 };

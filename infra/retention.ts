@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { CfnElement } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
@@ -84,7 +85,7 @@ function grants(scope: Construct, { artifacts, settings }: RetentionTargets): Po
 }
 
 /** Retention: once a day, and by hand. */
-export function retention(scope: Construct, targets: RetentionTargets): void {
+export function retention(scope: Construct, targets: RetentionTargets): IFunction {
   const { artifacts, settings } = targets;
   const environment: EnvironmentOf<'retention'> = {
     ARTIFACTS_BUCKET: artifacts.bucketName,
@@ -113,4 +114,5 @@ export function retention(scope: Construct, targets: RetentionTargets): void {
     description:
       'Invoke with {"retire": "ami-…"} or {"restore": "ami-…"} to retire an image, or to undo that',
   });
+  return lambda;
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { HttpApi } from './api/http-api.ts';
 import { type Clock, rejectOnAbort, systemClock } from './clock.ts';
 import { Consistency } from './ec2/consistency.ts';
 import { Disks } from './ec2/disks.ts';
@@ -66,6 +67,8 @@ export interface Cloud {
   readonly lambda: LambdaRuntime;
   readonly instanceHost: InstanceHost;
   readonly states: States;
+  /** API Gateway's HTTP API, at the root of the endpoint. */
+  readonly api: HttpApi;
   /** Invokes functions when executions end, and by schedule. */
   readonly events: Events;
   /** Breaks calls on purpose and remembers all of them. */
@@ -218,7 +221,20 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         answerAwsJson(request, response, service, log);
     const stored = home((request, response) => storage.answer(request, response));
     const faults = new Faults(clock, (token) => lambda.invocationOf(token));
+    const api = new HttpApi({
+      lambda,
+      iam,
+      secretOf: (key) =>
+        key === LOCAL_CREDENTIALS.accessKeyId
+          ? LOCAL_CREDENTIALS.secretAccessKey
+          : iam.keys(key)?.secretAccessKey,
+      accountId,
+      region,
+      clock,
+      log,
+    });
     const front = new Front({
+      api,
       services: {
         ec2: async (request, response, url, scope) => {
           const { ec2 } = await regions.of(scope.region);
@@ -233,6 +249,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           await autoScaling.answer(request, response, url, scope.accessKey);
         },
         events: home(json(bus)),
+        'execute-api': (request, response, url, scope) => api.answer(request, response, url, scope),
         kms: async (request, response, url, scope) => {
           const { keys } = await regions.of(scope.region);
           await json(keys)(request, response, url, scope);
@@ -261,6 +278,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       authorize: guard({
         iam,
         accountId,
+        apiId: api.apiId,
         records: async (name) => (await regions.of(name)).region,
         hasObject: (path) => storage.has(path),
       }),
@@ -287,6 +305,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       lambda,
       instanceHost,
       states,
+      api,
       events,
       faults,
       iam,

@@ -8,7 +8,13 @@ import {
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
 import { CreateTopicCommand, SNSClient } from '@aws-sdk/client-sns';
-import { type EnvironmentOf, type FunctionName, pascalCase } from '../core/function-environment.ts';
+import { apiRoutes } from '../core/api/routes.ts';
+import {
+  apiFunctions,
+  type EnvironmentOf,
+  type FunctionName,
+  pascalCase,
+} from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
 import type { Statement } from './iam/policy.ts';
 
@@ -154,6 +160,15 @@ export async function deploy(
       GRACE_SECONDS: String(graceSeconds),
       DRY_RUN: 'no',
     },
+    'start-build': { STATE_MACHINE_ARN: stateMachineArn },
+    'list-builds': { STATE_MACHINE_ARN: stateMachineArn },
+    'show-build': { STATE_MACHINE_ARN: stateMachineArn, ARTIFACTS_BUCKET: artifactsBucket },
+    'resume-build': { STATE_MACHINE_ARN: stateMachineArn },
+    'abort-build': { STATE_MACHINE_ARN: stateMachineArn },
+    'build-log': { STATE_MACHINE_ARN: stateMachineArn, ARTIFACTS_BUCKET: artifactsBucket },
+    'list-images': { DISTRIBUTION_REGIONS: distributionRegions },
+    'retire-image': { RETENTION_FUNCTION: functionNameOf('retention') },
+    'openapi-document': {},
     retention: {
       ARTIFACTS_BUCKET: artifactsBucket,
       DISTRIBUTION_REGIONS: distributionRegions,
@@ -175,7 +190,12 @@ export async function deploy(
     });
     arns.set(name, arn);
   }
-  cloud.lambda.warm();
+  // A build waits for none of these: most who build here never ask them.
+  cloud.lambda.warm(apiFunctions.map(functionNameOf));
+  for (const name of apiFunctions) {
+    const { method, path } = apiRoutes[name];
+    cloud.api.route(method, path, functionNameOf(name));
+  }
   await createStateMachine(new SFNClient(client), cloud, arns, stateMachineArn);
   cloud.events.rule('ami-foundry-reaper', {
     stateMachineArn,

@@ -4,7 +4,6 @@ import {
   type EC2Client,
   type Instance as Ec2Instance,
   type Filter,
-  GetConsoleOutputCommand,
   GetConsoleScreenshotCommand,
   ModifyInstanceAttributeCommand,
   paginateDescribeInstances,
@@ -15,6 +14,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { BootTestSpec, Instance, Instances, OfBuild } from '../../core/ports.ts';
 import { unless } from './absence.ts';
+import { ec2Consoles } from './consoles.ts';
 import { buildOf, ofAnyBuild, ofBuild, toTagSpecification } from './tags.ts';
 
 const fromEc2 = (instance: Ec2Instance): Instance => ({
@@ -91,16 +91,7 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
   findByBuild: (build) => find(ec2, ofBuild(build)),
   findOfAnyBuild: () => find(ec2, ofAnyBuild),
 
-  async console(instanceId) {
-    // Latest: the live console, on Nitro only and while it runs; without it, the copy that EC2 posted last.
-    const read = (Latest: boolean) =>
-      unless(
-        ['InvalidInstanceID.NotFound', 'UnsupportedOperation', 'IncorrectInstanceState', 'IncorrectState'],
-        async () => (await ec2.send(new GetConsoleOutputCommand({ InstanceId: instanceId, Latest }))).Output,
-      );
-    const output = (await read(true)) || (await read(false)) || '';
-    return Buffer.from(output, 'base64').toString('utf8');
-  },
+  console: ec2Consoles(ec2).console,
 
   async screenshot(instanceId) {
     // EC2 has none of Graviton, bare metal and some GPU instances, nor of one that does not run ("Instance console screenshot").

@@ -172,3 +172,25 @@ export type RouteCall<Name extends RouteName> = (Route<Name> extends {
 export type RouteAnswer<Name extends RouteName> = z.output<
   Route<Name>['answers'][keyof Route<Name>['answers']] & z.ZodMiniType
 >;
+
+/** What the function of a route is handed: what the caller gave, read by the route's schemas. */
+export type RouteRequest<Name extends RouteName> = {
+  /** API Gateway's id of the request. */
+  readonly requestId: string;
+} & (Route<Name> extends { params: infer Params extends z.ZodMiniType }
+  ? { readonly params: z.output<Params> }
+  : unknown) &
+  (Route<Name> extends { query: infer Query extends z.ZodMiniType }
+    ? { readonly query: z.output<Query> }
+    : unknown) &
+  (Route<Name> extends { body: infer Body extends z.ZodMiniType }
+    ? { readonly body: z.output<Body> }
+    : unknown);
+
+/** What it gives back: a status of the route, and an answer for the schema of that status. */
+export type RouteReply<Name extends RouteName> = {
+  [Status in keyof Route<Name>['answers']]: {
+    readonly status: Status;
+    readonly body: z.input<Route<Name>['answers'][Status] & z.ZodMiniType>;
+  };
+}[keyof Route<Name>['answers']];

@@ -32,7 +32,12 @@ const imageId = z.string().check(z.regex(/^ami-[0-9a-f]+$/));
 /** From the schedule: nothing. By hand: an image to put away, or to take out again, with its copies. */
 export const retentionEvent = {
   name: 'retention',
-  input: z.object({ retire: z.optional(imageId), restore: z.optional(imageId) }),
+  input: z.object({
+    retire: z.optional(imageId),
+    restore: z.optional(imageId),
+    /** Who uses an image that should be put away is an answer then, and no error. */
+    explain: z.optional(z.boolean()),
+  }),
 };
 
 /** One region. */
@@ -76,6 +81,13 @@ export interface RetentionSummary {
   readonly waiting: number;
   /** What stays because nobody could tell, or AWS refused. */
   readonly uncertain: number;
+  /** Of an image that somebody asked to put away, and its copies. */
+  readonly byHand?: {
+    readonly members: readonly { readonly region: string; readonly imageId: string }[];
+    /** Who needs one of them, so that all of them stay. */
+    readonly users: readonly string[];
+    readonly undo: string;
+  };
 }
 
 type Held = Edition<HeldImage>;
@@ -276,13 +288,18 @@ export const retention = (world: RetentionDependencies) => {
   }
 
   /** By hand: the image and its copies, whatever their recipe says, unless somebody uses them. */
-  async function retireOne(seen: Inventory, id: string): Promise<RetentionSummary> {
+  async function retireOne(seen: Inventory, id: string, explain = false): Promise<RetentionSummary> {
     const edition = editionOf(seen, id);
     const answers = await ask([edition]);
     const users = [...[...seen.doubts].filter(([what]) => seen.unseen.includes(what)), ...answers.silent].map(
       ([region, why]) => `${region}: ${why}`,
     );
     users.push(...usersOf(edition, answers));
+    const byHand = {
+      members: edition.members.map(({ region, imageId: one }) => ({ region, imageId: one })),
+      undo: undoOf(edition),
+    };
+    if (users.length > 0 && explain) return { ...nothing, byHand: { ...byHand, users } };
     if (users.length > 0) {
       throw new FactoryError('ImageInUse', {
         message: `${toldOf(edition).name} stays:\n${users.map((by) => `- ${by}`).join('\n')}`,
@@ -297,14 +314,14 @@ export const retention = (world: RetentionDependencies) => {
       }
       await putAway(edition);
     }
-    return { ...nothing, quarantined: idsOf(edition) };
+    return { ...nothing, quarantined: idsOf(edition), byHand: { ...byHand, users: [] } };
   }
 
   return async (event: z.output<typeof retentionEvent.input>): Promise<RetentionSummary> => {
     const now = clock.now();
     const seen = await inventory(places, places[0] ?? '', regions);
     if (event.restore !== undefined) return await restoreOne(seen, event.restore);
-    if (event.retire !== undefined) return await retireOne(seen, event.retire);
+    if (event.retire !== undefined) return await retireOne(seen, event.retire, event.explain);
 
     const doubts = new Map(seen.doubts);
     // In a region that does not answer, anything may be in use.

@@ -17,6 +17,9 @@ export interface Asked {
 /** Tells what a request asks for without answering it; a body that makes no sense is for the service to refuse. */
 export async function askedBy(request: IncomingMessage, url: URL, scope: Scope): Promise<Asked> {
   const { service, region } = scope;
+  if (service === 'execute-api') {
+    return { service, region, action: 'Invoke', input: { Method: request.method, Path: url.pathname } };
+  }
   const target = request.headers['x-amz-target'];
   if (target !== undefined) {
     const text = await bodyAhead(request);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type HttpApi, refuse } from '../api/http-api.ts';
 import type { Clock } from '../clock.ts';
 import { escapeXml } from '../ec2/codec.ts';
 import type { Faults } from '../faults.ts';
@@ -32,6 +33,7 @@ export class Front {
   readonly #faults: Faults;
   readonly #keys: KeysOf;
   readonly #authorize: Authorize;
+  readonly #api: HttpApi;
   readonly #clock: Clock;
   readonly #log: (line: string) => void;
 
@@ -41,6 +43,8 @@ export class Front {
     /** Those of roles; the owner's are known. */
     keys: KeysOf;
     authorize: Authorize;
+    /** Whose requests need no word of theirs to be known when nobody has signed them. */
+    api: HttpApi;
     clock: Clock;
     log: (line: string) => void;
   }) {
@@ -48,6 +52,7 @@ export class Front {
     this.#faults = parts.faults;
     this.#keys = (key) => (key === LOCAL_CREDENTIALS.accessKeyId ? LOCAL_CREDENTIALS : parts.keys(key));
     this.#authorize = parts.authorize;
+    this.#api = parts.api;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#server = createServer((request, response) => {
@@ -79,9 +84,10 @@ export class Front {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://local');
+    const url = urlOf(request);
+    let scope: Scope | undefined;
     try {
-      const scope = scopeOf(request, url);
+      scope = scopeOf(request, url);
       const keys = this.#keys(scope.accessKey);
       if (scope.presigned) checkPresigned(request, url, this.#clock.now(), keys?.secretAccessKey);
       checkToken(scope, keys?.sessionToken);
@@ -89,16 +95,32 @@ export class Front {
         ? this.#services[scope.service]
         : undefined;
       if (!service) throw unsupported(`the service ${scope.service}`);
+      const { accessKey } = scope;
+      const known = scope;
       await this.#faults.around({ request, response, url, scope }, async (asked) => {
-        await this.#authorize(asked, scope.accessKey);
-        await service(request, response, url, scope);
+        await this.#authorize(asked, accessKey);
+        await service(request, response, url, known);
       });
     } catch (error) {
       if (response.headersSent) throw error;
       request.resume();
-      answerError(request, response, url, error, this.#log);
+      const ofApi = scope?.service === 'execute-api' || (!scope && this.#api.has(request.method ?? '', url));
+      if (ofApi) refuseAsApi(response, error, this.#log);
+      else answerError(request, response, url, error, this.#log);
     }
   }
+}
+
+/** An HTTP API with IAM authorization says Forbidden and no more, whatever is wrong with a signature, or missing. */
+function refuseAsApi(response: ServerResponse, error: unknown, log: (line: string) => void): void {
+  const known = error instanceof ServiceError && error.statusCode < 500;
+  if (!known) log(`api: ${error instanceof Error ? error.stack : String(error)}`);
+  refuse(response, known ? 403 : 500, known ? 'Forbidden' : 'Internal Server Error');
+}
+
+/** A request line may have anything in the place of a path, such as two slashes at its beginning. */
+function urlOf({ url = '/' }: IncomingMessage): URL {
+  return new URL(url.startsWith('/') ? `http://local${url}` : url, 'http://local');
 }
 
 /**

@@ -4,10 +4,12 @@ import { ec2Questions, type Records } from './ec2-questions.ts';
 import { type Iam, REFUSALS } from './iam.ts';
 import { allowed, type Question } from './policy.ts';
 import {
+  apiQuestions,
   autoScalingQuestions,
   ebsQuestions,
   eventsQuestions,
   keyQuestions,
+  lambdaQuestions,
   quotaQuestions,
   s3Questions,
   ssmQuestions,
@@ -20,6 +22,8 @@ export type Authorize = (asked: Asked, accessKey: string) => Promise<void>;
 interface Parts {
   readonly iam: Iam;
   readonly accountId: string;
+  /** Of the HTTP API. */
+  readonly apiId: string;
   /** EC2's records of a region. */
   readonly records: (region: string) => Promise<Records>;
   /** Whether S3 has an object: `/bucket/key`, encoded. */
@@ -31,7 +35,7 @@ interface Parts {
  * stays usable. A presigned URL is judged by the role that signed it.
  */
 export const guard =
-  ({ iam, accountId, records, hasObject }: Parts): Authorize =>
+  ({ iam, accountId, apiId, records, hasObject }: Parts): Authorize =>
   async ({ service, action, region, input }, accessKey) => {
     const role = iam.roleOf(accessKey);
     const statements = iam.statementsOf(role);
@@ -59,6 +63,10 @@ export const guard =
             (await records(region)).keys.arnOf(String(input.KeyId)) ?? String(input.KeyId),
             action,
           );
+        case 'execute-api':
+          return apiQuestions(place, apiId, input);
+        case 'lambda':
+          return lambdaQuestions(place, action, input);
         case 'servicequotas':
           return quotaQuestions(place, action, input);
         case 'states':
@@ -70,7 +78,8 @@ export const guard =
           throw unsupported(`the authorization of ${service}:${action}`);
       }
     };
-    const refusal = service === 'ec2' ? REFUSALS.ec2 : service === 's3' ? REFUSALS.s3 : REFUSALS.json;
+    const refusal =
+      service === 'ec2' || service === 's3' || service === 'execute-api' ? REFUSALS[service] : REFUSALS.json;
     const questions = await ask();
     iam.authorize(role, refusal, () => questions);
 

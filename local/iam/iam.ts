@@ -35,6 +35,7 @@ export const REFUSALS = {
   },
   s3: { code: 'AccessDenied', status: 403 },
   json: { code: 'AccessDeniedException', status: 400 },
+  'execute-api': { code: 'ForbiddenException', status: 403 },
   // Step Functions reports what its own client could not do by this name.
   lambda: { code: 'AWSLambdaException', status: 403 },
 } as const satisfies Record<string, Refusal>;

@@ -176,3 +176,25 @@ export function ebsQuestions({ settings, snapshots }: Records, operation: string
       throw unsupported(`the authorization of ${action}`);
   }
 }
+
+/** API Gateway: a method and path of one stage ("Control access for invoking an API", API Gateway Developer Guide). */
+export const apiQuestions = (
+  { region, accountId }: Place,
+  apiId: string,
+  { Method, Path }: Body,
+): Question[] =>
+  one(
+    'execute-api:Invoke',
+    `arn:aws:execute-api:${region}:${accountId}:${apiId}/$default/${String(Method)}${String(Path)}`,
+  );
+
+/** Lambda: one function. */
+export function lambdaQuestions(
+  { region, accountId }: Place,
+  operation: string,
+  { FunctionName }: Body,
+): Question[] {
+  if (operation !== 'Invoke') throw unsupported(`the authorization of lambda:${operation}`);
+  const name = String(FunctionName).split(':').at(-1);
+  return one('lambda:InvokeFunction', `arn:aws:lambda:${region}:${accountId}:function:${name}`);
+}

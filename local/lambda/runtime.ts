@@ -357,12 +357,12 @@ export class LambdaRuntime {
 
   /**
    * Starts a thread for each deployed function ahead of its first call, one after the other and in the background: Lambda's
-   * provisioned concurrency.
+   * provisioned concurrency. Not for those that are named.
    */
-  warm(): void {
+  warm(cold: readonly string[] = []): void {
     this.#warming = (async () => {
       for (const target of this.#functions.values()) {
-        if (target.idle.length > 0) continue;
+        if (target.idle.length > 0 || cold.includes(target.settings.name)) continue;
         const thread = this.#start(target);
         try {
           await thread.ready;

@@ -145,13 +145,13 @@ export function pageOf<T>(
 }
 
 function offsetIn(nextToken: string, call: string): number {
-  let token: { call?: unknown; from?: unknown };
+  let token: { call?: unknown; from?: unknown } | null;
   try {
     token = JSON.parse(Buffer.from(nextToken, 'base64url').toString()) as typeof token;
   } catch (cause) {
     throw Object.assign(serviceError('InvalidToken', `Invalid Token: '${nextToken}'`), { cause });
   }
-  if (token.call !== call || typeof token.from !== 'number') {
+  if (token?.call !== call || typeof token.from !== 'number') {
     throw serviceError('InvalidToken', `Invalid Token: '${nextToken}'`);
   }
   return token.from;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { apiRoutes } from '../../core/api/routes.ts';
 import { functionEnvironment, readEnvironment } from '../../core/function-environment.ts';
 import { readSettings } from '../../infra/settings.ts';
 import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
@@ -40,7 +41,8 @@ describe.each(functionNames)('the %s function', (name) => {
     expect(stack.function(name).Properties).toMatchObject({
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
-      Timeout: { reaper: 300, retention: 900 }[name as string] ?? 60,
+      // API Gateway waits for 30.
+      Timeout: { reaper: 300, retention: 900 }[name as string] ?? (name in apiRoutes ? 29 : 60),
       // A piece of 128 MiB, and a full processor to hash it.
       MemorySize: name === 'write-blocks' ? 1769 : 256,
     }));

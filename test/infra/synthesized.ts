@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  apiFunctions,
   eventFunctions,
   type FunctionName,
   functionEnvironment,
@@ -14,7 +15,7 @@ import type { Statement } from '../../local/iam/policy.ts';
 
 export const functionNames = Object.keys(functionEnvironment) as FunctionName[];
 export const stepNames = functionNames.filter(
-  (name): name is StepName => !eventFunctions.some((each) => each === name),
+  (name): name is StepName => ![...eventFunctions, ...apiFunctions].some((each) => each === name),
 );
 
 export interface Resource {

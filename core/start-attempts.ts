@@ -1,0 +1,34 @@
+import { FactoryError } from './errors.ts';
+import type { BuildRuns } from './ports.ts';
+
+/** Attempts at one build: a name comes free after 90 days, and who tries more than five times a day should be told. */
+const MOST_ATTEMPTS = 500;
+
+/** An answer about an execution that began this much earlier than the question is about one that ran already. Milliseconds, for clocks. */
+const EARLIER = 1000;
+
+/**
+ * Starts a build under the first of its names that is free, or finds the one of them that runs. Step Functions gives a name to one
+ * execution only, so two who ask at the same moment get the same build.
+ */
+export async function startAttempt(
+  runs: BuildRuns,
+  {
+    names,
+    input,
+    now,
+  }: { readonly names: (attempt: number) => string; readonly input: string; readonly now: number },
+): Promise<{ readonly id: string; readonly created: boolean }> {
+  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+    const id = names(attempt);
+    const started = await runs.start(id, input);
+    if (started !== 'taken') return { id, created: started.startedAt > now - EARLIER };
+    const there = await runs.find(id);
+    // The same recipe in other words.
+    if (there?.status === 'RUNNING') return { id, created: false };
+  }
+  throw new FactoryError('BuildNotFound', {
+    message: `${names(1)} has been tried ${MOST_ATTEMPTS} times in 90 days`,
+    remedy: 'give the recipe another name.',
+  });
+}

@@ -1,0 +1,18 @@
+import { sfnBuildRuns } from '../../adapters/aws/build-runs.ts';
+import { executionHistory } from '../../adapters/aws/execution-history.ts';
+import { systemClock } from '../../core/clock.ts';
+import { readEnvironment } from '../../core/function-environment.ts';
+import { apiHandler } from '../edge/http.ts';
+import { showBuild } from './show-build.ts';
+
+const settings = readEnvironment('show-build', process.env);
+
+export const handler = apiHandler(
+  'show-build',
+  showBuild({
+    runs: sfnBuildRuns(process.env, settings.STATE_MACHINE_ARN),
+    history: executionHistory(process.env),
+    clock: systemClock,
+    settings,
+  }),
+);
