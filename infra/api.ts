@@ -97,11 +97,9 @@ function functionsOf(
     },
     'build-log': { environment: { STATE_MACHINE_ARN, ARTIFACTS_BUCKET }, grants: [reads, ...consoles] },
     'list-images': {
-      environment: {
-        ...(settings.distributionRegions
-          ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') }
-          : {}),
-      },
+      environment: settings.distributionRegions
+        ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') }
+        : {},
       grants: [
         describe('Images'),
         allow('ec2:DescribeImageAttribute', everywhere(scope, settings).images, ours),

@@ -91,7 +91,7 @@ export const ec2Instances = (ec2: EC2Client): Instances => ({
   findByBuild: (build) => find(ec2, ofBuild(build)),
   findOfAnyBuild: () => find(ec2, ofAnyBuild),
 
-  console: ec2Consoles(ec2).console,
+  ...ec2Consoles(ec2),
 
   async screenshot(instanceId) {
     // EC2 has none of Graviton, bare metal and some GPU instances, nor of one that does not run ("Instance console screenshot").

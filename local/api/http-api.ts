@@ -83,24 +83,34 @@ export class HttpApi {
     return undefined;
   }
 
-  /** A request that the front has let through. */
+  /** Answers a request that the front has let through. */
   async answer(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
+    const outcome = await this.#outcome(request, url, scope);
+    if ('payload' in outcome) send(response, outcome.payload);
+    else refuse(response, outcome.status, outcome.message);
+  }
+
+  async #outcome(
+    request: IncomingMessage,
+    url: URL,
+    scope: Scope,
+  ): Promise<{ readonly payload: unknown } | { readonly status: number; readonly message: string }> {
     const { method = 'GET' } = request;
     const body = await bodyOf(request, BODY_LIMIT_BYTES).catch((error: unknown) => {
       if (error instanceof ServiceError && error.statusCode === 413) return undefined;
       throw error;
     });
-    if (body === undefined) return void refuse(response, 413, 'Request Entity Too Large');
+    if (body === undefined) return { status: 413, message: 'Request Entity Too Large' };
     const secret = this.#secretOf(scope.accessKey);
     if (
       scope.region !== this.#region ||
       secret === undefined ||
       !signatureHolds(request, body, secret, this.#clock.now())
     ) {
-      return void refuse(response, 403, 'Forbidden');
+      return { status: 403, message: 'Forbidden' };
     }
     const found = this.#find(method, url);
-    if (found === undefined) return void refuse(response, 404, 'Not Found');
+    if (found === undefined) return { status: 404, message: 'Not Found' };
     const caller = {
       accessKey: scope.accessKey,
       accountId: this.#accountId,
@@ -122,12 +132,12 @@ export class HttpApi {
     const result = await Promise.race([this.#lambda.invoke(found.functionName, event), late]);
     timer.abort();
     // "If your API's Lambda function does not answer in time": Service Unavailable.
-    if (result === 'late') return void refuse(response, 503, 'Service Unavailable');
+    if (result === 'late') return { status: 503, message: 'Service Unavailable' };
     if (result.functionError !== undefined) {
       this.#log(`api: ${found.functionName}: ${JSON.stringify(result.payload)}`);
-      return void refuse(response, 500, 'Internal Server Error');
+      return { status: 500, message: 'Internal Server Error' };
     }
-    send(response, result.payload);
+    return { payload: result.payload };
   }
 }
 
