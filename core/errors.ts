@@ -375,6 +375,11 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The account does not let images be public in a region.',
   },
+  PublicationPending: {
+    owner: 'caller',
+    retryable: true,
+    meaning: 'Another publication of the same image, or to the same parameters, is not at an end.',
+  },
   ParameterRefused: {
     owner: 'aws',
     retryable: true,

@@ -14,9 +14,9 @@ export interface Publisher {
   readonly pause: (milliseconds: number) => Promise<unknown>;
 }
 
-/** Parameter Store looks at an image after it has answered; no figure is published. Twelve seconds, while other regions go on. */
-const READ_BACK_LOOKS = 8;
-const READ_BACK_PAUSE_MILLISECONDS = 1_500;
+/** Parameter Store looks at an image after it has answered; no figure is published. Nearly thirteen seconds, each pause twice as long as the last. */
+const READ_BACK_PAUSES = 7;
+const FIRST_PAUSE_MILLISECONDS = 100;
 
 /** Writes a parameter and reads it back; nothing is written when it is so already. */
 export async function putParameter(
@@ -28,15 +28,17 @@ export async function putParameter(
   const taken = async () => (await parameters.get(name))?.value === value;
   if (await taken()) return;
   await parameters.put(name, value);
-  for (let looks = 0; looks < READ_BACK_LOOKS; looks++) {
-    if (await taken()) return;
-    await pause(READ_BACK_PAUSE_MILLISECONDS);
+  for (let pauses = 0; !(await taken()); pauses++) {
+    if (pauses === READ_BACK_PAUSES) throw parameterRefused(region, name, value);
+    await pause(FIRST_PAUSE_MILLISECONDS * 2 ** pauses);
   }
-  throw new FactoryError('ParameterRefused', {
+}
+
+const parameterRefused = (region: string, name: string, value: string): FactoryError =>
+  new FactoryError('ParameterRefused', {
     message: `Parameter Store of ${region} took ${name} = ${value}, but does not show it: it refuses images that are not available to this account`,
     remedy: 'see whether the image is there, and whether somebody else writes this parameter.',
   });
-}
 
 /** Makes one change; once more does no harm. */
 export async function flip(publisher: Publisher, change: Flip): Promise<void> {

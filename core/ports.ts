@@ -361,8 +361,16 @@ export type BuildExecution =
 export interface Executions {
   /** The execution of a build. Whatever is not surely ended runs. */
   describe(build: string): Promise<BuildExecution>;
-  /** Whether this holds for the output, JSON, of any execution that succeeded and ended at that time or later. */
-  anyOutputSince(time: number, holds: (output: string) => boolean): Promise<boolean>;
+  /** All that succeeded and that Step Functions remembers; `id` is for `output`. */
+  successes(): Promise<readonly { readonly id: string; readonly endedAt: number | undefined }[]>;
+  /** JSON; undefined when Step Functions does not remember it. */
+  output(id: string): Promise<string | undefined>;
+}
+
+/** How builds of the same factory ended. */
+export interface Outcomes {
+  /** False also of what nobody knows any more. */
+  succeeded(build: string): Promise<boolean>;
 }
 
 /** Builds as people see them: executions of a factory's state machine, by ARN. */

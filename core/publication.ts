@@ -14,6 +14,8 @@ export const journalSchema = z.object({
   execution: z.string(),
   /** When it was written, ISO. */
   at: z.string(),
+  /** Whether anything may be changed yet: until then the journal only keeps others away, and `before` says nothing. */
+  begun: z._default(z.boolean(), true),
   /** Who shall be able to launch the image: `all`, accounts, ARNs. */
   share: z.array(z.string()),
   /** ISO time; null when the image shall not be deprecated by this build. */

@@ -37,6 +37,7 @@ export interface Stuck {
  * parameter that still names the new image can still launch it. All others go on.
  */
 export async function putBack(publisher: Publisher, journal: Journal): Promise<Stuck[]> {
+  if (!journal.begun) return [];
   const stuck: Stuck[] = [];
   for (const stage of undoStages(journal)) {
     const going = stage.filter(({ region }) => !stuck.some((one) => one.region === region));

@@ -275,8 +275,10 @@ export function grantsOf(
       describe('Images'),
       ...shown(all),
       allow('ec2:EnableImageDeprecation', all.images, ours),
-      allow(['s3:GetObject', 's3:PutObject'], artifacts.arnForObjects(journalKey('*'))),
+      allow(['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
       listsJournals(artifacts),
+      // Whether what stands in the way has succeeded.
+      allow('states:DescribeExecution', executionsOf(scope)),
     ],
     'roll-back': [
       describe('Images', 'Snapshots'),
@@ -288,7 +290,7 @@ export function grantsOf(
             allow('ec2:CreateTags', others.images, keeping),
           ]
         : []),
-      allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
+      allow('s3:GetObject', artifacts.arnForObjects(journalKey('*'))),
       listsJournals(artifacts),
     ],
     salvage: [

@@ -22,10 +22,13 @@ const GRACE_SECONDS = 600;
 /** It waits two and a half minutes for instances to end, and for throttled answers beside that. */
 const TIMEOUT = Duration.minutes(5);
 
-/** A build that ended in another way than by its own CleanUp. FAILED went through CleanUpAfterFailure, which may have failed itself. */
-const badEnds = ['ABORTED', 'FAILED', 'TIMED_OUT'];
+/**
+ * A build that ended in another way than by its own CleanUp. FAILED went through CleanUpAfterFailure, which may have failed itself. What SUCCEEDED
+ * leaves the journal of its publication, which keeps others waiting.
+ */
+const ends = ['ABORTED', 'FAILED', 'SUCCEEDED', 'TIMED_OUT'];
 
-/** The reaper: at once for a build that ended badly, and every quarter of an hour for whatever any build left. */
+/** The reaper: at once for a build that ended, and every quarter of an hour for whatever any build left. */
 export function reaper(
   scope: Construct,
   {
@@ -50,16 +53,19 @@ export function reaper(
   acknowledgeReaperWildcards(role, { stateMachine, artifacts, settings });
 
   new Rule(scope, 'ReaperRule', {
-    description: 'ami-foundry: a build that ended badly is cleaned up at once',
+    description: 'ami-foundry: a build that ended is cleaned up at once',
     eventPattern: {
       source: ['aws.states'],
       detailType: ['Step Functions Execution Status Change'],
-      detail: { stateMachineArn: [stateMachine.stateMachineArn], status: badEnds },
+      detail: { stateMachineArn: [stateMachine.stateMachineArn], status: ends },
     },
     // The name and nothing else: the event has the recipe in it.
     targets: [
       new LambdaFunction(lambda, {
-        event: RuleTargetInput.fromObject({ build: EventField.fromPath('$.detail.name') }),
+        event: RuleTargetInput.fromObject({
+          build: EventField.fromPath('$.detail.name'),
+          status: EventField.fromPath('$.detail.status'),
+        }),
       }),
     ],
   });

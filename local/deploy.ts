@@ -199,9 +199,9 @@ export async function deploy(
   await createStateMachine(new SFNClient(client), cloud, arns, stateMachineArn);
   cloud.events.rule('ami-foundry-reaper', {
     stateMachineArn,
-    statuses: ['ABORTED', 'FAILED', 'TIMED_OUT'],
+    statuses: ['ABORTED', 'FAILED', 'SUCCEEDED', 'TIMED_OUT'],
     target: 'ami-foundry-reaper',
-    input: ({ name }) => ({ build: name }),
+    input: ({ name, status }) => ({ build: name, status }),
   });
   cloud.events.schedule('ami-foundry-reaper', {
     everySeconds: REAPER_EVERY_SECONDS,

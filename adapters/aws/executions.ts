@@ -32,17 +32,20 @@ export const sfnExecutions = (sfn: SFNClient, stateMachineArn: string): Executio
       return found === undefined ? { status: 'unknown' } : fromSfn(found);
     },
 
-    async anyOutputSince(time, holds) {
+    async successes() {
       const input = { stateMachineArn, statusFilter: 'SUCCEEDED' as const };
+      const found: { id: string; endedAt: number | undefined }[] = [];
       // All of them: the list is in the order of their beginnings, and a redriven execution began long ago.
       for await (const { executions = [] } of paginateListExecutions({ client: sfn }, input)) {
         for (const { executionArn = '', stopDate } of executions) {
-          if (stopDate !== undefined && stopDate.getTime() < time) continue;
-          const output = (await describe(executionArn))?.output;
-          if (output !== undefined && holds(output)) return true;
+          found.push({ id: executionArn, endedAt: stopDate?.getTime() });
         }
       }
-      return false;
+      return found;
+    },
+
+    async output(id) {
+      return (await describe(id))?.output;
     },
   };
 };

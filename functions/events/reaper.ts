@@ -24,10 +24,13 @@ import {
   taggedThings,
 } from '../../core/tagged-things.ts';
 
-/** From the schedule: nothing, and all builds are looked at. From the end of an execution: its name, which has no wildcards. */
+/** From the schedule: nothing, and all builds are looked at. From the end of an execution: its name, which has no wildcards, and its status. */
 export const reaperEvent = {
   name: 'reaper',
-  input: z.object({ build: z.optional(z.string().check(z.regex(/^[^*?]{1,80}$/))) }),
+  input: z.object({
+    build: z.optional(z.string().check(z.regex(/^[^*?]{1,80}$/))),
+    status: z.optional(z.string()),
+  }),
 };
 
 interface ReaperDependencies {
@@ -90,10 +93,24 @@ export const reaper = (account: ReaperDependencies) => {
   const { DRY_RUN: dryRun } = settings;
   const end = endThing(account, account.elsewhere);
 
-  /** Another build may have taken over what one that ended badly has made, and delivered it. */
-  async function adopted({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> {
-    if (kind !== 'image' && kind !== 'snapshot') return false;
-    return await executions.anyOutputSince(startedAt, (output) => deliveredBy(output)?.includes(id) ?? false);
+  /**
+   * Tells what another build has taken over of one that ended badly, and delivered. What has succeeded is listed once for all that is looked at
+   * together, and each output is read once in a run: it does not change any more.
+   */
+  function deliveries(outputs: Map<string, readonly string[]>) {
+    let listed: ReturnType<Executions['successes']> | undefined;
+    const deliveredIn = async (id: string) => deliveredBy(await executions.output(id)) ?? [];
+    return async ({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> => {
+      if (kind !== 'image' && kind !== 'snapshot') return false;
+      listed ??= executions.successes();
+      for (const { id: execution, endedAt } of await listed) {
+        if (endedAt !== undefined && endedAt < startedAt) continue;
+        const known = outputs.get(execution) ?? (await deliveredIn(execution));
+        outputs.set(execution, known);
+        if (known.includes(id)) return true;
+      }
+      return false;
+    };
   }
 
   /** A build may have taken an image over since it was looked at: Plan says so in its tag, and looks again. */
@@ -109,7 +126,13 @@ export const reaper = (account: ReaperDependencies) => {
     execution: BuildExecution,
     grace: number,
     look: Look,
-    visible: ReadonlySet<string>,
+    {
+      visible,
+      adopted,
+    }: {
+      readonly visible: ReadonlySet<string>;
+      readonly adopted: (thing: TaggedThing) => Promise<boolean>;
+    },
   ): Promise<TaggedThing[]> {
     const now = clock.now();
     const succeeded = execution.status === 'ended' && execution.outcome === 'SUCCEEDED';
@@ -170,17 +193,21 @@ export const reaper = (account: ReaperDependencies) => {
     });
   }
 
-  return async ({ build }: z.output<typeof reaperEvent.input>): Promise<ReaperSummary> => {
+  return async ({ build, status }: z.output<typeof reaperEvent.input>): Promise<ReaperSummary> => {
     const started = clock.now();
     // After its end nothing of an execution is young; the schedule does not know how long ago that was.
     const grace = build === undefined ? settings.GRACE_SECONDS * 1000 : 0;
     const reaped = new Map<string, ThingKind>();
+    const outputs = new Map<string, readonly string[]>();
     // First of all: nothing goes that readers may still find.
     const publications = await openPublications(account, build, settings);
 
     async function lookAround(): Promise<Look> {
       const doubts = new Map(publications.doubts);
       const look: Look = { kept: 0, ending: new Set(), refused: new Map(), doubts };
+      // It went through its CleanUp; what that may have missed is the schedule's.
+      if (status === 'SUCCEEDED') return look;
+      const around = { visible: publications.visible, adopted: deliveries(outputs) };
       const all = await taggedThings(account, build);
       const places = await atOnce(REGIONS_AT_ONCE, account.elsewhere, (place) => taggedCopies(place, build));
       for (const [index, result] of places.entries()) {
@@ -200,7 +227,7 @@ export const reaper = (account: ReaperDependencies) => {
             look.kept += things.length;
             continue;
           }
-          for (const thing of await leftovers(things, execution, grace, look, publications.visible)) {
+          for (const thing of await leftovers(things, execution, grace, look, around)) {
             await reap(thing, execution, look, reaped);
           }
         } catch (error) {

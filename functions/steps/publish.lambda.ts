@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { executionOutcomes } from '../../adapters/aws/execution-outcomes.ts';
 import { ec2ImageAccess } from '../../adapters/aws/image-access.ts';
 import { ssmImageParameters } from '../../adapters/aws/image-parameters.ts';
 import { ec2Images } from '../../adapters/aws/images.ts';
@@ -17,6 +18,7 @@ const run = publish({
     parameters: ssmImageParameters(process.env, region),
   })),
   records: s3Records(process.env, settings.ARTIFACTS_BUCKET),
+  outcomes: (executionArn) => executionOutcomes(process.env, executionArn),
   clock: systemClock,
   pause,
 });

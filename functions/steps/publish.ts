@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { flip, type PublicationPorts } from '../../core/flips.ts';
 import { journals } from '../../core/journals.ts';
-import type { Records, Regional } from '../../core/ports.ts';
+import type { Outcomes, Records, Regional } from '../../core/ports.ts';
 import {
   type Flip,
   flipStages,
@@ -14,6 +14,7 @@ import {
   permissionsOf,
   toMinute,
 } from '../../core/publication.ts';
+import { publicationPending, rivalsOf } from '../../core/rivals.ts';
 
 export const publishStep = {
   name: 'publish',
@@ -31,6 +32,8 @@ type Place = BuildState['publication']['regions'][number];
 interface PublishDependencies {
   readonly regions: Regional<PublicationPorts>;
   readonly records: Records;
+  /** Of the builds of the same factory as that execution. */
+  readonly outcomes: (executionArn: string) => Outcomes;
   readonly clock: Clock;
   readonly pause: (milliseconds: number) => Promise<unknown>;
 }
@@ -45,16 +48,20 @@ const PUBLIC_LIMIT = 2 * 365 * DAY;
  * one wrote. What fails half way is put back by RollBack.
  */
 export const publish =
-  ({ regions, records, clock, pause }: PublishDependencies) =>
+  ({ regions, records, outcomes, clock, pause }: PublishDependencies) =>
   async (state: PublishInput, { arn, startTime }: Execution): Promise<Pick<BuildState, 'publication'>> => {
     const { plan } = state;
     const places = placesOf(state, regionOf(arn));
     const kept = journals(records);
     const written = await kept.read(plan.build);
     // Its name may have come again.
-    const first = written === undefined || written.execution !== startTime;
-    const journal = first ? await describeBefore(plan, places, startTime, regions, clock) : written;
-    if (first) await kept.write(journal);
+    const goesOn = written?.begun && written.execution === startTime;
+    const journal = goesOn
+      ? written
+      : await begin(
+          { kept, outcomes: outcomes(arn), describe: () => describeBefore(plan, places, regions, clock) },
+          { build: plan.build, execution: startTime, places, parameters: parametersOf(plan) },
+        );
 
     for (const stage of flipStages(journal)) {
       await inRegions(stage, async (change) => {
@@ -80,16 +87,65 @@ function placesOf({ adopted, image, snapshot, distribution }: PublishInput, home
   ];
 }
 
+const parametersOf = ({ contentDigest, distribution }: BuildState['plan']): readonly string[] => {
+  const { parameters: path } = required(distribution, 'plan.distribution');
+  return path === null ? [] : parameterNames(path, contentDigest);
+};
+
+/**
+ * Opens the journal, if no other publication is in the way: their journals would each hold what the other has made. Looked for before it is
+ * written and after that, so that of two which begin at once at least one sees the other and gives way; nothing is changed before.
+ */
+async function begin(
+  {
+    kept,
+    outcomes,
+    describe,
+  }: {
+    readonly kept: ReturnType<typeof journals>;
+    readonly outcomes: Outcomes;
+    readonly describe: () => Promise<Described>;
+  },
+  {
+    build,
+    execution,
+    places,
+    parameters,
+  }: Pick<Journal, 'build' | 'execution'> & {
+    readonly places: readonly Place[];
+    readonly parameters: readonly string[];
+  },
+): Promise<Journal> {
+  const regions = places.map(({ region, imageId }) => ({
+    region,
+    imageId,
+    before: { permissions: [], deprecatedAt: null, parameters: {} },
+  }));
+  const claim = { version: 1 as const, build, execution, parameters: [...parameters], begun: false };
+  const open = await rivalsOf({ ...claim, regions }, kept, outcomes);
+  if (open.length > 0) throw publicationPending(open);
+  await kept.write({ ...claim, at: execution, share: [], deprecateAt: null, regions });
+  const rivals = await rivalsOf({ ...claim, regions }, kept, outcomes);
+  if (rivals.length > 0) {
+    await kept.close(build);
+    throw publicationPending(rivals);
+  }
+  const journal = { ...claim, ...(await describe()), begun: true };
+  await kept.write(journal);
+  return journal;
+}
+
+type Described = Pick<Journal, 'at' | 'share' | 'deprecateAt' | 'regions'>;
+
 async function describeBefore(
-  { build, contentDigest, distribution: planned }: BuildState['plan'],
+  plan: BuildState['plan'],
   places: readonly Place[],
-  execution: string,
   regions: Regional<PublicationPorts>,
   clock: Clock,
-): Promise<Journal> {
-  const { share, parameters: path, deprecateAfter } = required(planned, 'plan.distribution');
+): Promise<Described> {
+  const { share, deprecateAfter } = required(plan.distribution, 'plan.distribution');
   const now = clock.now();
-  const parameters = path === null ? [] : parameterNames(path, contentDigest);
+  const parameters = parametersOf(plan);
   const madeAt: number[] = [];
   const before = await inRegions(places, async ({ region, imageId }) => {
     const { images, access, parameters: store } = regions(region);
@@ -113,14 +169,10 @@ async function describeBefore(
   });
   const latest = share.public ? Math.min(...madeAt) + PUBLIC_LIMIT : Number.POSITIVE_INFINITY;
   return {
-    version: 1,
-    build,
-    execution,
     at: new Date(now).toISOString(),
     share: permissionsOf(share),
     // Counted from now, also for an image that is published again: what `latest` names is not to be deprecated.
     deprecateAt: deprecateAfter === null ? null : toMinute(Math.min(now + deprecateAfter * DAY, latest)),
-    parameters: [...parameters],
     regions: before,
   };
 }

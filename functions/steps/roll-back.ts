@@ -44,8 +44,7 @@ export const rollBack =
     { startTime }: Execution,
   ): Promise<Pick<BuildState, 'rolledBack'>> => {
     const { build } = plan;
-    const kept = journals(records);
-    const journal = await kept.read(build);
+    const journal = await journals(records).read(build);
     if (journal?.execution === startTime) {
       const stuck = await putBack({ regions, pause }, journal);
       if (stuck.length > 0) {
@@ -55,7 +54,7 @@ export const rollBack =
             'the reaper tries again every quarter of an hour, from the journal in the artifacts bucket; what AWS refuses for good must be put back by hand.',
         });
       }
-      await kept.close(build);
+      // Its journal stays: what AWS was asked for may take effect after this. The reaper looks again, and closes it after the grace period.
     }
 
     // An execution of this name may have delivered before: names come free after 90 days (StartExecution).

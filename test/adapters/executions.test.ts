@@ -53,7 +53,7 @@ test('only an execution that does not exist is unknown; any other refusal goes o
   }
 });
 
-test('outputs are those of all pages that ended since then, redriven ones included', async () => {
+test('successes are those of all pages, redriven ones included', async () => {
   const at = (hours: number) => new Date(began.getTime() + hours * 3_600_000);
   const pages: Record<string, object> = {
     first: {
@@ -70,17 +70,14 @@ test('outputs are those of all pages that ended since then, redriven ones includ
       ? (pages[input.nextToken ?? 'first'] ?? {})
       : { status: 'SUCCEEDED', startDate: began, output: JSON.stringify(input) },
   );
-  const seen: string[] = [];
-  const looking = (name: string) =>
-    executions.anyOutputSince(began.getTime(), (output) => {
-      seen.push(JSON.parse(output).executionArn);
-      return seen.at(-1) === execution(name);
-    });
-  expect(await looking('early')).toBe(false);
-  expect(seen).toEqual([execution('late'), execution('redriven')]);
-  seen.length = 0;
-  expect(await looking('late')).toBe(true);
-  expect(seen).toEqual([execution('late')]);
+  expect(await executions.successes()).toEqual([
+    { id: execution('late'), endedAt: at(3).getTime() },
+    { id: execution('early'), endedAt: at(-1).getTime() },
+    { id: execution('redriven'), endedAt: at(0).getTime() },
+  ]);
+  expect(await executions.output(execution('late'))).toBe(
+    JSON.stringify({ executionArn: execution('late') }),
+  );
   expect(asked[0]).toEqual([
     'ListExecutionsCommand',
     expect.objectContaining({ stateMachineArn: MACHINE, statusFilter: 'SUCCEEDED' }),

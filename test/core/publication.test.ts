@@ -6,6 +6,7 @@ const journal: Journal = {
   build: 'demo',
   execution: '2026-11-26T12:00:00.000Z',
   at: '2026-11-26T12:00:00.000Z',
+  begun: true,
   share: ['all'],
   deprecateAt: '2027-11-26T12:00:00.000Z',
   parameters: ['/company/demo/0123456789ab', '/company/demo/latest'],

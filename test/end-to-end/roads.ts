@@ -11,6 +11,7 @@ import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/clie
 import { DeleteParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { AwsClient } from 'aws4fetch';
 import { expect } from 'vitest';
+import type { Journal } from '../../core/publication.ts';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import type { RecordedCall } from '../../local/faults.ts';
 import type { StubBehaviour, StubMachineEnd } from '../../local/instance-host/stub.ts';
@@ -118,6 +119,37 @@ const stopsAtLatest =
       strike: async () => void (await sfn.send(new StopExecutionCommand({ executionArn }))),
     });
   };
+
+/** A journal of an earlier build lies there just after the next that is written. */
+const rivalAppears = ({ cloud: { faults }, s3 }: Factory) =>
+  void faults.add({
+    action: 'PutObject',
+    where: ({ input }) => input.Key === 'publications/open/gives-way-to-another-publication.json',
+    afterEffect: true,
+    strike: async () => {
+      const journal: Journal = {
+        version: 1,
+        build: 'cannot-be-registered',
+        execution: '2026-01-01T00:00:00.000Z',
+        at: '2026-01-01T00:00:00.000Z',
+        begun: false,
+        share: [],
+        deprecateAt: null,
+        parameters: ['/ami-foundry/given/latest'],
+        regions: [
+          {
+            region: 'us-west-2',
+            imageId: 'ami-0fedcba9876543210',
+            before: { permissions: [], deprecatedAt: null, parameters: {} },
+          },
+        ],
+      };
+      const Key = `publications/open/${journal.build}.json`;
+      await s3.send(
+        new PutObjectCommand({ Bucket: 'ami-foundry-artifacts', Key, Body: JSON.stringify(journal) }),
+      );
+    },
+  });
 
 /** The reaper, which comes as its schedule has it come, has put everything back for good. */
 async function journalGone({ s3, cloud }: Factory, name: string): Promise<void> {
@@ -319,6 +351,13 @@ export const roads: readonly Road[] = [
     recipe: everywhere('image'),
     before: breaksAtLatest,
     end: 'TooManyUpdates',
+  },
+  {
+    // Another publication to the same path begins at the same moment; it is one that failed, and the reaper closes it.
+    name: 'gives way to another publication',
+    recipe: everywhere('given'),
+    before: rivalAppears,
+    end: 'SUCCEEDED',
   },
   {
     // Of the very recipe that went there: it has a date of deprecation already.

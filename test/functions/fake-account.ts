@@ -587,16 +587,16 @@ export class FakeAccount {
       this.#call(`executions.describe ${build}`);
       return this.heldExecutions.get(build) ?? { status: 'unknown' };
     },
-    anyOutputSince: async (time, holds) => {
-      this.#call('executions.anyOutputSince');
-      return [...this.heldExecutions.values()].some(
-        (one) =>
-          one.status === 'ended' &&
-          one.outcome === 'SUCCEEDED' &&
-          (one.endedAt ?? 0) >= time &&
-          one.output !== undefined &&
-          holds(one.output),
+    successes: async () => {
+      this.#call('executions.successes');
+      return [...this.heldExecutions].flatMap(([id, one]) =>
+        one.status === 'ended' && one.outcome === 'SUCCEEDED' ? { id, endedAt: one.endedAt } : [],
       );
+    },
+    output: async (id) => {
+      this.#call(`executions.output ${id}`);
+      const held = this.heldExecutions.get(id);
+      return held?.status === 'ended' ? held.output : undefined;
     },
   };
 

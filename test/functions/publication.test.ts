@@ -76,11 +76,15 @@ function stage(
   const pause = async (milliseconds: number) => {
     time += milliseconds;
   };
-  const parts = { regions: world.ports, records: world.records, clock, pause };
+  /** Builds of the same factory that succeeded. */
+  const successes = new Set<string>();
+  const outcomes = () => ({ succeeded: async (build: string) => successes.has(build) });
+  const parts = { regions: world.ports, records: world.records, outcomes, clock, pause };
   return {
     world,
     places,
     state,
+    successes,
     publish: (who: Execution = execution) => publish(parts)(state, who),
     rollBack: (hours = 24) => rollBack({ ...parts, settings: { RESUMABLE_HOURS: hours } })(state, execution),
     readers: () => readers(world),
@@ -135,6 +139,8 @@ describe('publish', () => {
     });
     const kinds = at.world.calls.map((call) => call.replace(/^\S+ /, ''));
     expect(kinds).toEqual([
+      // Once to keep others away, and once with what was there.
+      `publications/open/${BUILD}.json`,
       `publications/open/${BUILD}.json`,
       ...['allow', 'deprecate', 'put 222222222222', 'put latest'].flatMap((kind) => REGIONS.map(() => kind)),
     ]);
@@ -204,8 +210,119 @@ describe('publish', () => {
   });
 });
 
+describe('beside another publication', () => {
+  const OTHER = 'publications/open/other.json';
+  const other = (at: ReturnType<typeof stage>, changes: object = {}) =>
+    JSON.stringify({
+      version: 1,
+      build: 'other',
+      execution: execution.startTime,
+      at: execution.startTime,
+      share: [],
+      deprecateAt: null,
+      parameters: [],
+      regions: [
+        {
+          region: 'us-west-2',
+          imageId: at.imageIn('us-west-2').id,
+          before: { permissions: [], deprecatedAt: null, parameters: {} },
+        },
+      ],
+      ...changes,
+    });
+  const elsewhere = (region: string) => [
+    { region, imageId: 'ami-9', before: { permissions: [], deprecatedAt: null, parameters: {} } },
+  ];
+
+  test.each([
+    ['the same image', {}],
+    ['the same parameter', { parameters: [LATEST], regions: elsewhere('us-west-2') }],
+    ['the same image, not begun', { begun: false }],
+  ])('of %s: changes nothing until that is at an end', async (_what, changes) => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at, changes));
+    const before = at.readers();
+    const error = await rejected(at.publish());
+    expect(error).toMatchObject({ name: 'PublicationPending', message: expect.stringContaining('other') });
+    expect(at.readers()).toEqual(before);
+    expect([...at.world.objects.keys()]).toEqual([OTHER]);
+    at.world.objects.delete(OTHER);
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test.each([
+    ['of another image, without parameters', { regions: elsewhere('us-west-2') }],
+    ['to another path', { parameters: ['/company/x/latest'], regions: elsewhere('us-west-2') }],
+    ['in other regions', { parameters: [LATEST], regions: elsewhere('eu-north-1') }],
+  ])('%s: goes on', async (_what, changes) => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at, changes));
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('that has succeeded, whose journal is only left: goes on', async () => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at));
+    at.successes.add('other');
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('that began at the same moment: gives way, and writes down what was there only when it may begin', async () => {
+    const at = stage();
+    const before = at.readers();
+    at.world.fault = (call) => {
+      if (call.startsWith('put publications/')) at.world.objects.set(OTHER, other(at, { begun: false }));
+      return undefined;
+    };
+    expect(await rejected(at.publish())).toMatchObject({ name: 'PublicationPending' });
+    expect(at.readers()).toEqual(before);
+    expect([...at.world.objects.keys()]).toEqual([OTHER]);
+    at.world.fault = () => undefined;
+    at.world.objects.delete(OTHER);
+    // What the other has shown meanwhile is what readers must be given back.
+    const newer = at.world.holdImage(HOME, { ...imageSpec(''), name: 'the release of the other' });
+    await at.world.region(HOME).imageParameters.put(LATEST, newer.imageId);
+    await at.publish();
+    await at.rollBack();
+    expect(at.world.region(HOME).published.get(LATEST)?.value).toBe(newer.imageId);
+  });
+
+  test('once begun it goes on at a second try, whoever has come since', async () => {
+    const at = stage();
+    at.world.fault = (call) =>
+      call === 'us-west-2 put latest' ? awsError('InternalServerError') : undefined;
+    await expect(at.publish()).rejects.toThrow('InternalServerError');
+    at.world.fault = () => undefined;
+    at.world.objects.set(OTHER, other(at, { begun: false }));
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('one that died before it began looks again', async () => {
+    const at = stage();
+    at.world.fault = (call, index) =>
+      call.startsWith('put publications/') && index === 2 ? awsError('InternalError') : undefined;
+    await expect(at.publish()).rejects.toThrow('InternalError');
+    at.world.fault = () => undefined;
+    at.world.objects.set(OTHER, other(at));
+    expect(await rejected(at.publish())).toMatchObject({ name: 'PublicationPending' });
+  });
+});
+
 describe('roll back', () => {
   const flips = 4 * REGIONS.length;
+
+  test('leaves the journal: what was asked for may show later, and is put back by the reaper', async () => {
+    const at = stage();
+    at.world.region('us-west-2').parameterLag = 1_000;
+    await expect(at.publish()).rejects.toMatchObject({ name: 'ParameterRefused' });
+    await at.rollBack();
+    expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
+    expect([...at.world.objects.keys()]).toEqual([`publications/open/${BUILD}.json`]);
+  });
 
   test('after a break at any change, before or after it took effect, readers see what they saw', async () => {
     await fc.assert(
@@ -239,7 +356,6 @@ describe('roll back', () => {
               expect(after[region]?.launchable[id]).toEqual(before[region]?.launchable[id]);
             expect(left).toHaveLength(hours > 0 || region === HOME ? 2 : 1);
           }
-          expect(at.world.objects.size).toBe(0);
         },
       ),
       { numRuns: 300 },
@@ -277,7 +393,6 @@ describe('roll back', () => {
     at.world.fault = () => undefined;
     await at.rollBack();
     expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
-    expect(at.world.objects.size).toBe(0);
   });
 
   test('leaves what somebody else has changed since', async () => {

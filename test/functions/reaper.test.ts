@@ -27,7 +27,7 @@ beforeEach(() => {
 /** A reaper on the account; time goes by as it waits. */
 const reap = (
   fake: FakeAccount,
-  event: { build?: string } = {},
+  event: { build?: string; status?: string } = {},
   settings: { GRACE_SECONDS?: number; DRY_RUN?: boolean } = {},
   others: readonly string[] = [],
 ) =>
@@ -208,10 +208,38 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
     },
   );
 
+  test('what has succeeded is listed once, and each output read once, however much is left', async () => {
+    const { fake, worker } = await everything();
+    for (const name of ['one', 'two'])
+      await fake.snapshots.create(worker.volumeId, name, buildTags(BUILD, 'snapshot'));
+    fake.settle();
+    fake.heldExecutions.set(BUILD, aborted);
+    const { executions } = fake;
+    const asked: string[] = [];
+    fake.heldExecutions.set('other', {
+      status: 'ended',
+      outcome: 'SUCCEEDED',
+      startedAt: started,
+      endedAt: fake.time,
+      output: JSON.stringify({ imageId: 'ami-1', snapshotId: 'snap-9' }),
+    });
+    const [list, read] = [executions.successes.bind(executions), executions.output.bind(executions)];
+    fake.executions.successes = async () => {
+      asked.push('list');
+      return await list();
+    };
+    fake.executions.output = async (id) => {
+      asked.push(id);
+      return await read(id);
+    };
+    await reap(fake, event, { DRY_RUN: true });
+    expect(asked).toEqual(['list', 'other']);
+  });
+
   test('what another build delivered is not certain when the list is refused: the image stays', async () => {
     const { fake, imageId } = await everything();
     fake.heldExecutions.set(BUILD, aborted);
-    fake.failures.set('executions.anyOutputSince', awsError('AccessDeniedException'));
+    fake.failures.set('executions.successes', awsError('AccessDeniedException'));
     await expect(reap(fake, event)).rejects.toMatchObject({ name: 'LeftoversRemain' });
     expect(left(fake)).toContain(imageId);
   });
@@ -490,7 +518,7 @@ describe('copies in other regions', () => {
     return { fake, home, copies };
   }
 
-  const reapAll = (fake: FakeAccount, event: { build?: string } = {}, settings = {}) =>
+  const reapAll = (fake: FakeAccount, event: { build?: string; status?: string } = {}, settings = {}) =>
     reap(fake, event, settings, OTHERS);
 
   const there = () =>
@@ -566,6 +594,7 @@ describe('copies in other regions', () => {
         build: BUILD,
         execution: execution.startTime,
         at: execution.startTime,
+        begun: true,
         share: ['111122223333'],
         deprecateAt: null,
         parameters: [LATEST],
@@ -601,6 +630,53 @@ describe('copies in other regions', () => {
       fake.time += 15 * MINUTE;
       expect(await reapAll(fake)).toMatchObject({ rolledBack: 1, reaped: { image: 3 } });
       expect(world.objects.size).toBe(0);
+    });
+
+    test('what Parameter Store shows only after that, of a build that ended by itself, is put back, too', async () => {
+      const { fake, places, latest, old } = halfPublished();
+      fake.heldExecutions.set(BUILD, { ...aborted, outcome: 'FAILED', endedAt: fake.time } as BuildExecution);
+      await reapAll(fake, { build: BUILD, status: 'FAILED' });
+      expect(latest()).toEqual(old);
+      const [{ region, imageId } = { region: '', imageId: '' }] = places;
+      world
+        .region(region)
+        .published.set(LATEST, { value: imageId, version: 9, type: 'String', dataType: 'aws:ec2:image' });
+      fake.time += 5 * MINUTE;
+      await reapAll(fake);
+      expect(latest()).toEqual(old);
+      expect(world.objects.size).toBe(1);
+      fake.time += 15 * MINUTE;
+      await reapAll(fake);
+      expect(world.objects.size).toBe(0);
+    });
+
+    test('what has not begun has nothing to be put back', async () => {
+      const { fake, latest } = halfPublished();
+      const [key = '', text = ''] = [...world.objects][0] ?? [];
+      world.objects.set(key, JSON.stringify({ ...JSON.parse(text), begun: false }));
+      const before = latest();
+      fake.heldExecutions.set(BUILD, { ...aborted, endedAt: fake.time - 60 * MINUTE } as BuildExecution);
+      await reapAll(fake);
+      expect(latest()).toEqual(before);
+      expect(world.objects.size).toBe(0);
+    });
+
+    test('at the end of a build that succeeded, its journal goes, and nothing else is looked at', async () => {
+      const { fake, latest } = halfPublished();
+      const before = latest();
+      fake.heldExecutions.set(BUILD, { ...aborted, outcome: 'SUCCEEDED' } as BuildExecution);
+      for (const port of [fake.instances, fake.volumes, fake.images, fake.snapshots]) {
+        port.findByBuild = async () => {
+          throw awsError('RequestLimitExceeded');
+        };
+      }
+      const ended = { build: BUILD, status: 'SUCCEEDED' };
+      expect(await reapAll(fake, ended)).toMatchObject({ rolledBack: 0, kept: 0, uncertain: 0 });
+      expect(latest()).toEqual(before);
+      expect(world.objects.size).toBe(0);
+      // Of one that has published nothing not even the execution is asked for.
+      fake.failures.set(`executions.describe ${BUILD}`, awsError('ThrottlingException'));
+      expect(await reapAll(fake, ended)).toMatchObject({ uncertain: 0 });
     });
 
     test('a region that cannot be put back keeps the image that its readers find', async () => {

@@ -110,6 +110,7 @@ function functions(): Record<string, Handler> {
   const regional = {
     regions: everywhere.ports,
     records: everywhere.records,
+    outcomes: () => ({ succeeded: async () => false }),
     clock,
     pause: (milliseconds: number) => clock.sleep(milliseconds),
   };
@@ -600,15 +601,34 @@ describe('a build whose recipe distributes', () => {
       call === 'us-west-2 put latest' ? awsError('AccessDeniedException') : undefined;
     expect(await run({ recipe })).toMatchObject({ status: 'FAILED', error: 'AccessDeniedException' });
     expect(latest()).toEqual([undefined, undefined, undefined]);
-    expect(everywhere.objects.size).toBe(0);
+    expect(everywhere.objects.size).toBe(1);
     const copies = images().slice(1);
     expect(copies.map((ids) => ids.length)).toEqual([1, 1]);
     everywhere.fault = () => undefined;
+    // The reaper, after its grace period and before its schedule has come twice.
+    const closed = clock.sleep(25 * 60_000).then(() => everywhere.objects.clear());
     const { status, output } = await run({ recipe }, `${BUILD}-2`);
+    await closed;
     expect(status).toBe('SUCCEEDED');
+    expect(calls.filter(({ name }) => name === 'publish').length).toBeGreaterThan(10);
     expect(images().slice(1)).toEqual(copies);
     expect(output).toMatchObject({ adopted: false });
     expect(latest()).toEqual(images().flat());
+  });
+
+  test('and fails in the end when what another build showed is never put back', async () => {
+    everywhere.fault = (call) =>
+      call === 'us-west-2 put latest' ? awsError('AccessDeniedException') : undefined;
+    await run({ recipe });
+    everywhere.fault = () => undefined;
+    const before = clock.now();
+    const { status, error, cause } = await run({ recipe }, `${BUILD}-2`);
+    expect({ status, error }).toEqual({ status: 'FAILED', error: 'PublicationPending' });
+    expect(cause).toContain(BUILD);
+    expect(clock.now() - before).toBeGreaterThan(30 * 60_000);
+    expect(latest()).toEqual([undefined, undefined, undefined]);
+    // Its own is not there: it has begun nothing.
+    expect([...everywhere.objects.keys()]).toEqual([`publications/open/${BUILD}.json`]);
   });
 
   test('and cannot be rolled back says both, and is left to the reaper', async () => {

@@ -13,26 +13,29 @@ beforeAll(() => {
 describe('the rule', () => {
   const rule = () => stack.only('AWS::Events::Rule');
 
-  it('hears of builds of this state machine that ended badly, and of nothing else', () => {
+  it('hears of builds of this state machine that ended, and of nothing else', () => {
     const { STATE_MACHINE_ARN } = stack.function('reaper').Properties.Environment.Variables;
     expect(rule().Properties).toMatchObject({
       State: 'ENABLED',
       EventPattern: {
         source: ['aws.states'],
         'detail-type': ['Step Functions Execution Status Change'],
-        detail: { stateMachineArn: [STATE_MACHINE_ARN], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
+        detail: {
+          stateMachineArn: [STATE_MACHINE_ARN],
+          status: ['ABORTED', 'FAILED', 'SUCCEEDED', 'TIMED_OUT'],
+        },
       },
     });
   });
 
-  it('hands the name of the execution on, and no recipe', () =>
+  it('hands name and status of the execution on, and no recipe', () =>
     expect(rule().Properties.Targets).toEqual([
       {
         Id: 'Target0',
         Arn: reaperArn,
         InputTransformer: {
-          InputPathsMap: { 'detail-name': '$.detail.name' },
-          InputTemplate: '{"build":<detail-name>}',
+          InputPathsMap: { 'detail-name': '$.detail.name', 'detail-status': '$.detail.status' },
+          InputTemplate: '{"build":<detail-name>,"status":<detail-status>}',
         },
       },
     ]));

@@ -1,0 +1,44 @@
+import { FactoryError } from './errors.ts';
+import type { journals } from './journals.ts';
+import type { Outcomes } from './ports.ts';
+import type { Journal } from './publication.ts';
+
+type Scope = Pick<Journal, 'build' | 'parameters'> & {
+  readonly regions: readonly Pick<Journal['regions'][number], 'region' | 'imageId'>[];
+};
+
+/** Whether two publications change the same: an image, or a parameter in one region. */
+function meet(one: Scope, other: Scope): boolean {
+  const named = one.parameters.some((name) => other.parameters.includes(name));
+  return one.regions.some(({ region, imageId }) =>
+    other.regions.some((place) => place.imageId === imageId || (named && place.region === region)),
+  );
+}
+
+/**
+ * The builds whose journals are open and speak of what this publication is to change: they show it to readers just now, or whatever they showed is
+ * put back until their grace is over, which would take back this publication, too. What has succeeded changes nothing more.
+ */
+export async function rivalsOf(
+  scope: Scope,
+  kept: ReturnType<typeof journals>,
+  outcomes: Outcomes,
+): Promise<string[]> {
+  const rivals: string[] = [];
+  for (const build of await kept.open()) {
+    if (build === scope.build) continue;
+    // Undefined when it was closed meanwhile.
+    const journal = await kept.read(build);
+    if (journal === undefined || !meet(scope, journal)) continue;
+    if (!(await outcomes.succeeded(build))) rivals.push(build);
+  }
+  return rivals;
+}
+
+/** Tried again by the state machine, for three quarters of an hour. */
+export const publicationPending = (rivals: readonly string[]): FactoryError =>
+  new FactoryError('PublicationPending', {
+    message: `publications of the same image or to the same parameters are not at an end: ${rivals.join(', ')}`,
+    remedy:
+      'wait until the reaper has put back what these builds showed, half an hour after they failed or were stopped; if it cannot, its errors say why. Then `foundry resume`.',
+  });
