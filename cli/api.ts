@@ -26,16 +26,29 @@ export class ApiProblem extends Error {
 }
 
 export interface Api {
-  /** Sends a signed request as it is; for whoever passes requests on. */
+  readonly url: string;
+  /** Sends a signed request as it is; for whoever passes requests on. Throws `ApiUnreachable` when nobody answers. */
   send(method: string, path: string, body?: string): Promise<Response>;
   /** Throws `ApiProblem` for what the API refuses, `ApiUnreachable` when nobody answers as the API does. */
   call<Name extends RouteName>(name: Name, call: RouteCall<Name>): Promise<RouteAnswer<Name>>;
 }
 
-/** Nobody answered, or somebody who is not the API. */
+/** Nobody answered, or somebody who is not the API, or who does not let us in. */
 export class ApiUnreachable extends Error {
   override readonly name = 'ApiUnreachable';
+  constructor(message: string, remedy: string, options?: ErrorOptions) {
+    super(`${message}\nRemedy: ${remedy}`, options);
+  }
 }
+
+/** After an error of the server; each wait is at most twice the one before, the first 50 ms. */
+const RETRIES = 4;
+
+/** A function answers within 30 s (API Gateway, "Maximum integration timeout"). */
+const PATIENCE = 35_000;
+
+/** AWS refuses a signature whose time is further off (IAM User Guide, "Troubleshoot Signature Version 4"). */
+const TOLERATED_SKEW = 5 * 60_000;
 
 /** A factory's HTTP API, with requests signed as API Gateway wants them (Signature Version 4, service execute-api). */
 export function factoryApi({ url, region, credentials }: ApiPlace): Api {
@@ -46,17 +59,22 @@ export function factoryApi({ url, region, credentials }: ApiPlace): Api {
       ...(sessionToken === undefined ? {} : { sessionToken }),
       service: 'execute-api',
       region,
+      retries: RETRIES,
     });
     try {
       return await client.fetch(`${url}${path}`, {
         method,
+        signal: AbortSignal.timeout(PATIENCE),
         ...(body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } }),
       });
     } catch (error) {
-      throw new ApiUnreachable(`${url} does not answer`, { cause: error });
+      throw new ApiUnreachable(`${url} does not answer: ${reasonOf(error)}`, remedyFor(url), {
+        cause: error,
+      });
     }
   }
   return {
+    url,
     send,
     async call(name, { params = {}, query = {}, body }) {
       const { method, path } = apiRoutes[name];
@@ -75,11 +93,12 @@ export function factoryApi({ url, region, credentials }: ApiPlace): Api {
       );
       const text = await response.text();
       const answer = parsed(text);
-      if (response.ok && answer !== undefined) return answer as RouteAnswer<typeof name>;
+      if (response.ok && typeof answer === 'object' && answer !== null) {
+        return answer as RouteAnswer<typeof name>;
+      }
       const problem = problemSchema.safeParse(answer);
       if (problem.success) throw new ApiProblem(problem.data);
-      // API Gateway itself refuses with {"message": …}: a signature, a permission, a route.
-      throw new ApiUnreachable(`${url} answered ${response.status}: ${text.slice(0, 500)}`);
+      throw refusal(url, response, text);
     },
   };
 }
@@ -90,4 +109,53 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Where a connection failed, in the words of the system. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === 'TimeoutError') return `nothing came for ${PATIENCE / 1000} s`;
+  const { cause } = error;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const words: Readonly<Record<string, string>> = {
+    ECONNREFUSED: 'nobody listens there',
+    ENOTFOUND: 'there is no host of this name',
+    EAI_AGAIN: 'its name cannot be looked up now',
+    ECONNRESET: 'the connection was cut',
+  };
+  return words[code] ?? (cause instanceof Error ? cause.message : error.message);
+}
+
+export const isLoopback = (url: string): boolean =>
+  /^http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(url);
+
+const remedyFor = (url: string): string =>
+  isLoopback(url)
+    ? 'start the local cloud: foundry cloud up; or look where it runs: foundry cloud status.'
+    : 'check --api or FOUNDRY_API_URL, and the network; the stack’s output ApiUrl has the address.';
+
+/** API Gateway itself refuses with {"message": …}: a signature, a permission, a route. */
+function refusal(url: string, response: Response, text: string): ApiUnreachable {
+  const message = (parsed(text) as { readonly message?: unknown } | undefined)?.message;
+  const said = typeof message === 'string' ? message : text.slice(0, 300);
+  if (response.status === 403 || response.status === 401) {
+    const theirs = Date.parse(response.headers.get('date') ?? '');
+    const skew = Date.now() - theirs;
+    if (Math.abs(skew) > TOLERATED_SKEW) {
+      return new ApiUnreachable(
+        `${url} refuses the signature (${said}): this machine’s clock is ${Math.round(Math.abs(skew) / 60_000)} minutes ${skew > 0 ? 'fast' : 'slow'}`,
+        'set the clock; signatures hold for five minutes.',
+      );
+    }
+    return new ApiUnreachable(
+      `${url} does not let these credentials in: ${said}`,
+      'see who you are: aws sts get-caller-identity; credentials that have expired are renewed by aws sso login or the like, and the caller needs execute-api:Invoke on the API (docs/deploy.md).',
+    );
+  }
+  return new ApiUnreachable(
+    `${url} answered ${response.status}, and not as the API of a factory does: ${said}`,
+    response.status >= 500
+      ? 'try again; the log of the API’s function says why.'
+      : 'check --api or FOUNDRY_API_URL; a factory of another version may lack this route: foundry deploy.',
+  );
 }

@@ -8,6 +8,8 @@ import type { Coordinates } from '../core/recipe-matrix.ts';
 export interface WantedBuild {
   readonly coordinates: Coordinates;
   readonly recipe: Recipe;
+  /** The recipe as it is written, composed: a factory has its own defaults for what it leaves out. */
+  readonly value: unknown;
 }
 
 /** What tells a build from the others of its matrix, for people. */
@@ -59,7 +61,7 @@ function parseBuilds(composed: readonly ComposedRecipe[], file: string): WantedB
   const failures = new Map<string, { readonly error: FactoryError; readonly builds: string[] }>();
   const builds = composed.flatMap(({ coordinates, value }): WantedBuild[] => {
     try {
-      return [{ coordinates, recipe: parseRecipe(value, file) }];
+      return [{ coordinates, recipe: parseRecipe(value, file), value }];
     } catch (error) {
       if (!(error instanceof FactoryError)) throw error;
       const failure = failures.get(error.message) ?? { error, builds: [] };

@@ -8,12 +8,15 @@ const query = /(https?:\/\/[^\s?]+)\?[^\s"]+/g;
 export const masked = (text: string): string =>
   text.replace(passwordHash, '$$$1$$(hidden)').replace(query, '$1?(hidden)');
 
-/** A text for terminals: masked, and with control characters as words, so that a recipe cannot move the cursor. */
-export const printable = (text: string): string =>
-  masked(text).replace(
+/** A text with control characters as words, so that nobody's words move the cursor. */
+export const visible = (text: string): string =>
+  text.replace(
     /[^\P{Cc}\n\t]/gu,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
+
+/** A text for terminals: masked, and with control characters as words. */
+export const printable = (text: string): string => visible(masked(text));
 
 /** A value for JSON with every string of it masked. */
 export function maskedValue(value: unknown): unknown {

@@ -22,3 +22,38 @@ export const consoleTail = (lines: readonly string[]): string[] =>
     .filter((line) => line.trim() !== '')
     .slice(-TAIL_LINES)
     .map(forReading);
+
+/** A shorter overlap of two windows is an accident: half a line of a kernel. */
+const LEAST_OVERLAP = 32;
+
+/**
+ * What `now` has beyond `before`: two looks at one console that is shown as a window on its last part, so the second may have lost its
+ * front, and lag behind the first. `missed`: the windows do not touch, and what stood between them is lost.
+ */
+export function textAfter(before: string, now: string): { readonly text: string; readonly missed: boolean } {
+  if (before === '') return { text: now, missed: false };
+  if (before.includes(now)) return { text: '', missed: false };
+  // A window of bytes may begin in the middle of a character.
+  const window = now.replace(/^\uFFFD+/, '');
+  const overlap = overlapOf(before.slice(-window.length), window);
+  const missed = overlap < Math.min(LEAST_OVERLAP, before.length);
+  return missed ? { text: now, missed } : { text: window.slice(overlap), missed };
+}
+
+/** Length of the longest end of `first` that `second` begins with (Knuth, Morris and Pratt: consoles repeat themselves). */
+function overlapOf(first: string, second: string): number {
+  const failure = new Uint32Array(second.length);
+  let length = 0;
+  for (let at = 1; at < second.length; at++) {
+    while (length > 0 && second[at] !== second[length]) length = failure[length - 1] ?? 0;
+    if (second[at] === second[length]) length++;
+    failure[at] = length;
+  }
+  length = 0;
+  for (const unit of first.split('')) {
+    if (length === second.length) length = failure[length - 1] ?? 0;
+    while (length > 0 && unit !== second[length]) length = failure[length - 1] ?? 0;
+    if (unit === second[length]) length++;
+  }
+  return length;
+}

@@ -373,20 +373,6 @@ export interface Outcomes {
   succeeded(build: string): Promise<boolean>;
 }
 
-/** Builds as people see them: executions of a factory's state machine, by ARN. */
-export interface Builds {
-  /** ARNs of the state machines that build images, in this account and region. */
-  factories(): Promise<string[]>;
-  /** Undefined when there is no such execution. `input` is the JSON that it was started with. */
-  describe(
-    arn: string,
-  ): Promise<
-    { readonly status: string; readonly input: string; readonly stateMachineArn: string } | undefined
-  >;
-  /** The ARN of the execution of that name and input, which it starts unless it runs; undefined when the name is taken. */
-  start(stateMachineArn: string, name: string, input: string): Promise<string | undefined>;
-}
-
 /** Something that happened in an execution; the data that passed between its states is left out. */
 export interface HistoryEvent {
   readonly id: number;

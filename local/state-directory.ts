@@ -48,8 +48,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const text = await readFile(path, 'utf8').catch(() => '');
-    const owner = parseOwner(text);
+    const owner = await lockOwner(directory);
     if (owner && (await processLives(owner.pid, owner.start))) {
       throw new StateDirectoryInUse(
         `Another local cloud (process ${owner.pid}) uses ${directory}. Stop it or choose another --state directory.`,
@@ -59,6 +58,10 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   }
   throw new Error(`Could not take ${path}: it keeps coming back.`);
 }
+
+/** Who took `directory/lock`, be it alive or not. */
+export const lockOwner = async (directory: string): Promise<{ pid: number; start?: string } | undefined> =>
+  parseOwner(await readFile(join(directory, 'lock'), 'utf8').catch(() => ''));
 
 function parseOwner(text: string): { pid: number; start?: string } | undefined {
   try {

@@ -10,6 +10,7 @@ import {
   executionName,
   imageName,
   imageRecordKey,
+  nextAttempt,
 } from '../../core/names.ts';
 import { parseRecipe, type Recipe, recipeDigest, releaseLabel } from '../../core/recipe.ts';
 import { plausibleRecipe } from './legal-recipes.ts';
@@ -151,3 +152,12 @@ describe('keys of artifacts', () => {
     );
   });
 });
+
+test.each([
+  ['web-0123456789ab', 'web-0123456789ab-2'],
+  ['web-0123456789ab-2', 'web-0123456789ab-3'],
+  ['web-0123456789ab-99', 'web-0123456789ab-100'],
+  ['by-hand', 'by-hand-2'],
+  ['by-hand-2', 'by-hand-3'],
+  ['n'.repeat(80), `${'n'.repeat(78)}-2`],
+])('the attempt after %s is %s', (name, next) => expect(nextAttempt(name)).toBe(next));
