@@ -6,7 +6,7 @@ SHELL := /bin/sh
 export NODE_COMPILE_CACHE := $(CURDIR)/.state/compile-cache
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: image test cloud bench clean
+.PHONY: image test cloud deploy diff destroy bench clean
 
 image: ## Build the image of RECIPE on this machine, end to end, against the local cloud; SET="name=value …" for its parameters
 	@local/setup.sh image
@@ -27,6 +27,18 @@ test: ## Types, lint, boundaries, unit, contract, worker and end-to-end tests
 	npm run --silent check:lint
 	npm run --silent check:dead
 	npm run --silent test
+
+deploy: ## Deploy to the AWS account and region of the shell: shows what changes, and asks. SETTINGS="name=value …", YES=1 not to be asked
+	@local/setup.sh deploy
+	@node infra/deploy.ts deploy $(if $(YES),--yes) $(foreach setting,$(SETTINGS),'$(setting)')
+
+diff: ## What `make deploy` with these SETTINGS would change
+	@local/setup.sh deploy
+	@node infra/deploy.ts diff $(foreach setting,$(SETTINGS),'$(setting)')
+
+destroy: ## Remove the factory; its images and the artifacts bucket stay
+	@local/setup.sh deploy
+	@node infra/deploy.ts destroy $(if $(YES),--yes) $(foreach setting,$(SETTINGS),'$(setting)')
 
 bench: ## Speed, memory and bundle size, measured
 	@local/setup.sh test

@@ -1,8 +1,10 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { alarms } from './alarms.ts';
 import { announcements } from './announcements.ts';
 import { api } from './api.ts';
 import { artifactsBucket, workerPayload } from './artifacts.ts';
+import { dashboard } from './dashboard.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
 import { reaper } from './reaper.ts';
@@ -30,6 +32,9 @@ export class FoundryStack extends Stack {
     reaper(this, { stateMachine, artifacts, settings });
     announcements(this, { stateMachine, settings });
     api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });
+    // Last: they look for what they watch.
+    alarms(this, { stateMachine, settings });
+    dashboard(this, { stateMachine, settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',

@@ -1,4 +1,4 @@
-/** What a deployment may choose: `cdk deploy -c workerImageParameter=… -c vpcId=… -c subnetIds=subnet-…,subnet-…`. */
+/** What a deployment may choose: `make deploy SETTINGS="workerImageParameter=… vpcId=… subnetIds=subnet-…,subnet-…"`. */
 export interface FoundrySettings {
   /** SSM parameter with the worker's AMI; {architecture} stands for amd64 or arm64. */
   readonly workerImageParameter: string;
@@ -28,6 +28,12 @@ export interface FoundrySettings {
   readonly quarantineDays: number;
   /** Retention only tells what it would put away or delete. */
   readonly retentionDryRun: boolean;
+  /** Alarms of CloudWatch, ten cents a month each, and who hears of them beside the console: a topic, an address, or both. */
+  readonly alarms: boolean;
+  readonly alarmTopic?: string;
+  readonly alarmEmail?: string;
+  /** A dashboard of CloudWatch: three dollars a month, if the account has three others already. */
+  readonly dashboard: boolean;
 }
 
 /** The release and flavour that the worker is tested with; FreeBSD publishes it in each region that it supports. */
@@ -56,6 +62,10 @@ const shapes = {
   publishedTopic: /^(yes|no)$/,
   quarantineDays: /^\d{1,3}$/,
   retentionDryRun: /^(yes|no)$/,
+  alarms: /^(yes|no)$/,
+  alarmTopic: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/,
+  alarmEmail: /^[^\s@]+@[^\s@]+$/,
+  dashboard: /^(yes|no)$/,
   distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
   kmsKeys:
     /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+)*$/,
@@ -65,6 +75,9 @@ const shapes = {
 } as const;
 
 type Key = keyof typeof shapes;
+
+/** Every setting that there is. */
+export const settingNames = Object.keys(shapes);
 
 /** Reads the settings from the CDK context; throws one error that lists everything that is wrong. */
 export function readSettings(context: (key: string) => unknown): FoundrySettings {
@@ -91,11 +104,18 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const publishedTopic = read('publishedTopic') === 'yes';
   const quarantineDays = Number(read('quarantineDays') ?? QUARANTINE_DAYS);
   const retentionDryRun = read('retentionDryRun') === 'yes';
+  const alarms = read('alarms') === 'yes';
+  const alarmTopic = read('alarmTopic');
+  const alarmEmail = read('alarmEmail');
+  const dashboard = read('dashboard') === 'yes';
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     wrong.push('vpcId and subnetIds go together: the worker needs a subnet, its security group the VPC');
   }
   if (vpcId !== undefined && zones !== undefined) {
     wrong.push('zones is for the network that is made; with vpcId the subnets say the zones');
+  }
+  if (!alarms && (alarmTopic ?? alarmEmail) !== undefined) {
+    wrong.push('alarmTopic and alarmEmail are told of alarms, which this deployment has not: alarms=yes');
   }
   if (wrong.length > 0)
     throw new Error(`the CDK context is not right:\n${wrong.map((w) => `- ${w}`).join('\n')}`);
@@ -108,6 +128,10 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     reaperDryRun,
     quarantineDays,
     retentionDryRun,
+    alarms,
+    dashboard,
+    ...(alarmTopic === undefined ? {} : { alarmTopic }),
+    ...(alarmEmail === undefined ? {} : { alarmEmail }),
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),

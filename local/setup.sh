@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs what this machine lacks: Debian packages (as root or by sudo) and npm packages. Run by make; safe to run again.
-# Arguments: image | test, the job to prepare for.
+# Arguments: image | test | deploy, the job to prepare for.
 set -eu
 
-job=${1:?usage: local/setup.sh image|test}
+job=${1:?usage: local/setup.sh image|test|deploy}
 cd -- "$(dirname -- "$0")/.."
 
 # program:package pairs. Programs that stand in /sbin are looked for there too: an ordinary user's PATH may lack it.
@@ -11,6 +11,11 @@ PATH=$PATH:/usr/sbin:/sbin
 wanted='npm:npm bsdtar:libarchive-tools sfdisk:fdisk mcopy:mtools mkfs.vfat:dosfstools xz:xz-utils curl:curl openssl:openssl pgrep:procps
 grub-mkimage:grub-common qemu-system-x86_64:qemu-system-x86'
 files='/usr/lib/grub/x86_64-efi/part_gpt.mod:grub-efi-amd64-bin /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf'
+if [ "$job" = deploy ]; then
+    # What AWS makes images with is not needed here.
+    wanted='npm:npm'
+    files=
+fi
 [ -z "${WORKER_IMAGE:-}" ] || wanted="$wanted qemu-img:qemu-utils"
 if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk

@@ -189,6 +189,7 @@ export const reaper = (account: ReaperDependencies) => {
       kind,
       id,
       region: thing.region,
+      escaped: escaped(thing, execution),
       madeAt: new Date(startedAt).toISOString(),
     });
   }
@@ -271,6 +272,14 @@ export const reaper = (account: ReaperDependencies) => {
     });
   };
 };
+
+/**
+ * Whether a CleanUp should have ended it; infra/alarms.ts counts these. An execution that was stopped, or whose time was up, has none,
+ * and what waited for a next attempt that never came is the reaper's to end.
+ */
+const escaped = ({ resumableUntil = 0 }: TaggedThing, execution: BuildExecution): boolean =>
+  resumableUntil === 0 &&
+  !(execution.status === 'ended' && ['ABORTED', 'TIMED_OUT'].includes(execution.outcome));
 
 /** Whether Step Functions is worth asking: what it may have forgotten stays in any case. */
 const mayEverGo = ({ kind, startedAt = 0 }: TaggedThing, now: number): boolean =>

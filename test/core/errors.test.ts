@@ -35,6 +35,17 @@ describe('the runbook', () => {
       .filter((heading) => /^([A-Z][a-z]+){2,}$/.test(heading));
     expect(coded.filter((heading) => !isErrorCode(heading))).toEqual([]);
   });
+
+  test.each(codes)(
+    'says of %s what it means and whose turn it is, how to see more, and what to do',
+    (code) => {
+      const text = readFileSync(new URL('docs/runbook.md', root), 'utf8');
+      const entry = text.split(`\n## ${code}\n`)[1]?.split('\n## ')[0] ?? '';
+      expect(entry).toMatch(
+        /^\n\*\*Description\.\*\* .{15,} To act: \w[^\n]+\n\n\*\*Investigation\.\*\* .{15}[\s\S]*\n\*\*Resolution\.\*\* .{8}/,
+      );
+    },
+  );
 });
 
 describe('error codes', () => {

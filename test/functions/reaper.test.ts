@@ -129,6 +129,8 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
         execution: outcome,
         kind,
         id,
+        // A failed build has been through CleanUpAfterFailure; the others have not.
+        escaped: outcome === 'FAILED',
         madeAt: execution.startTime,
       });
       expect(lines.slice(0, -1)).toEqual([

@@ -8,7 +8,7 @@ import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { apiRoutes } from '../../core/api/routes.ts';
 import { functionEnvironment, readEnvironment } from '../../core/function-environment.ts';
-import { readSettings } from '../../infra/settings.ts';
+import { readSettings, settingNames } from '../../infra/settings.ts';
 import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -191,7 +191,13 @@ describe('settings', () => {
       reaperDryRun: false,
       quarantineDays: 14,
       retentionDryRun: false,
+      alarms: false,
+      dashboard: false,
     }));
+  it('all stand in infra/README.md', () => {
+    const page = readFileSync(join(root, 'infra/README.md'), 'utf8');
+    expect(settingNames.filter((name) => !new RegExp(`^\\|.*\`${name}\`.*\\|`, 'm').test(page))).toEqual([]);
+  });
   it('are refused all at once', () =>
     expect(read({ vpcId: 'mine', workerImageOwner: 12, zones: 'a' })).toThrow(
       /not right:\n- workerImageOwner is 12, .*\n- vpcId is "mine", .*\n- zones is "a", .*$/,
@@ -214,5 +220,7 @@ describe('settings', () => {
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
     [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],
     [{ parameterPrefix: '/company' }, /parameterPrefix is "\/company"/],
+    [{ alarms: 'yes', alarmTopic: 'operators' }, /alarmTopic is "operators"/],
+    [{ alarmEmail: 'ops@example.com' }, /alarmTopic and alarmEmail are told of alarms/],
   ])('%j is refused', (context, reason) => expect(read(context)).toThrow(reason));
 });

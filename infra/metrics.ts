@@ -1,0 +1,48 @@
+import type { Duration } from 'aws-cdk-lib';
+import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { type FunctionName, pascalCase } from '../core/function-environment.ts';
+
+/** What AWS counts of its own accord, which costs nothing. */
+
+/** Of a function of the stack, which factoryFunction has made. */
+export function functionMetric(
+  scope: Construct,
+  name: FunctionName,
+  metricName: 'Errors' | 'Invocations' | 'Duration',
+  period: Duration,
+  statistic = 'Sum',
+): Metric {
+  const { functionName } = scope.node.findChild(pascalCase(name)) as LambdaFunction;
+  return new Metric({
+    namespace: 'AWS/Lambda',
+    metricName,
+    dimensionsMap: { FunctionName: functionName },
+    statistic,
+    period,
+  });
+}
+
+/** Step Functions Developer Guide, "Monitoring Step Functions metrics using Amazon CloudWatch". */
+export function machineMetric(
+  { stateMachineArn }: StateMachine,
+  metricName:
+    | 'ExecutionsStarted'
+    | 'ExecutionsSucceeded'
+    | 'ExecutionsFailed'
+    | 'ExecutionsAborted'
+    | 'ExecutionsTimedOut'
+    | 'ExecutionTime',
+  period: Duration,
+  statistic = 'Sum',
+): Metric {
+  return new Metric({
+    namespace: 'AWS/States',
+    metricName,
+    dimensionsMap: { StateMachineArn: stateMachineArn },
+    statistic,
+    period,
+  });
+}
