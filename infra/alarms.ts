@@ -15,7 +15,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { pascalCase } from '../core/function-environment.ts';
-import { functionMetric, machineMetric } from './metrics.ts';
+import { apiMetric, functionMetric, machineMetric } from './metrics.ts';
 import type { FoundrySettings } from './settings.ts';
 
 interface AlarmTargets {
@@ -61,6 +61,12 @@ const watches = (scope: Construct, { stateMachine }: AlarmTargets): Readonly<Rec
       tells: 'The reaper has not run for an hour.',
       metric: functionMetric(scope, 'reaper', 'Invocations', Duration.hours(1)),
       silence: true,
+    },
+    'api-failed': {
+      tells: 'The API answered with 5xx, twice in a quarter of an hour.',
+      metric: apiMetric(scope, '5xx', fiveMinutes),
+      // One answer in thousands is a function that just starts, or a moment of AWS's.
+      bad: { of: 3, count: 2 },
     },
     'retention-failed': {
       tells: 'Retention could not tell whether an image may go, or AWS refused.',

@@ -3,7 +3,7 @@ import { Dashboard, GraphWidget, type IMetric, Metric, PeriodOverride } from 'aw
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { FunctionName } from '../core/function-environment.ts';
-import { functionMetric, machineMetric } from './metrics.ts';
+import { apiMetric, functionMetric, machineMetric } from './metrics.ts';
 import type { FoundrySettings } from './settings.ts';
 
 /** The functions that no build calls; what a step fails at, its build does. */
@@ -66,6 +66,15 @@ export function dashboard(
         ),
       ],
       [
+        graph(
+          'API',
+          [
+            labelled('requests', apiMetric(scope, 'Count', quarter)),
+            labelled('refused (4xx)', apiMetric(scope, '4xx', quarter)),
+            labelled('failed (5xx)', apiMetric(scope, '5xx', quarter)),
+          ],
+          [labelled('one in ten takes longer', apiMetric(scope, 'Latency', quarter, 'p90'))],
+        ),
         // Functions of the whole account share one limit, whoever they belong to.
         graph('Lambda of the account', [
           ofAccount('ConcurrentExecutions', 'Maximum'),

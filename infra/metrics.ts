@@ -1,4 +1,5 @@
 import type { Duration } from 'aws-cdk-lib';
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -42,6 +43,23 @@ export function machineMetric(
     namespace: 'AWS/States',
     metricName,
     dimensionsMap: { StateMachineArn: stateMachineArn },
+    statistic,
+    period,
+  });
+}
+
+/** API Gateway Developer Guide, "Monitoring HTTP API metrics with CloudWatch". */
+export function apiMetric(
+  scope: Construct,
+  metricName: '4xx' | '5xx' | 'Count' | 'Latency',
+  period: Duration,
+  statistic = 'Sum',
+): Metric {
+  const { apiId } = scope.node.findChild('Api') as HttpApi;
+  return new Metric({
+    namespace: 'AWS/ApiGateway',
+    metricName,
+    dimensionsMap: { ApiId: apiId },
     statistic,
     period,
   });

@@ -42,10 +42,9 @@ describe('an alarm', () => {
       );
       expect(page('operating.md')).toContain(`(runbook.md#alarm-${anchor})`);
     }
-    expect([...runbook.matchAll(/^## Alarm: (.+)$/gm)].map(([, name]) => name).sort()).toEqual(
-      alarms()
-        .map(({ AlarmName }) => AlarmName.replace('ami-foundry-', '').replaceAll('-', ' '))
-        .sort(),
+    const names = alarms().map(({ AlarmName }) => AlarmName.replace('ami-foundry-', '').replaceAll('-', ' '));
+    expect(new Set([...runbook.matchAll(/^## Alarm: (.+)$/gm)].map(([, name]) => name))).toEqual(
+      new Set(names),
     );
   });
 
