@@ -9,7 +9,7 @@ const EARLIER = 1000;
 
 /**
  * Starts a build under the first of its names that is free, or finds the one of them that runs. Step Functions gives a name to one
- * execution only, so two who ask at the same moment get the same build.
+ * execution only, so two who ask at the same moment get the same build; both may be told that they have started it.
  */
 export async function startAttempt(
   runs: BuildRuns,
@@ -21,11 +21,14 @@ export async function startAttempt(
 ): Promise<{ readonly id: string; readonly created: boolean }> {
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
     const id = names(attempt);
+    const there = await runs.find(id);
+    if (there?.status === 'RUNNING') return { id, created: false };
+    if (there !== undefined) continue;
     const started = await runs.start(id, input);
     if (started !== 'taken') return { id, created: started.startedAt > now - EARLIER };
-    const there = await runs.find(id);
-    // The same recipe in other words.
-    if (there?.status === 'RUNNING') return { id, created: false };
+    // Somebody was quicker, by the same recipe in other words; what has just begun may not be seen yet (DescribeExecution).
+    const status = (await runs.find(id))?.status ?? 'RUNNING';
+    if (status === 'RUNNING') return { id, created: false };
   }
   throw new FactoryError('BuildNotFound', {
     message: `${names(1)} has been tried ${MOST_ATTEMPTS} times in 90 days`,

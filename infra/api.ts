@@ -86,7 +86,14 @@ function functionsOf(
       environment: { STATE_MACHINE_ARN },
       grants: [allow('states:ListExecutions', machine), allow('states:GetExecutionHistory', executions)],
     },
-    'show-build': { environment: { STATE_MACHINE_ARN, ARTIFACTS_BUCKET }, grants: [reads] },
+    'show-build': {
+      environment: { STATE_MACHINE_ARN, ARTIFACTS_BUCKET },
+      grants: [
+        reads,
+        ...consoles,
+        allow('s3:GetObject', artifacts.arnForObjects(artifactKey('*', 'failure.json'))),
+      ],
+    },
     'resume-build': {
       environment: { STATE_MACHINE_ARN },
       grants: [allow('states:StartExecution', machine), allow('states:DescribeExecution', executions)],
@@ -156,7 +163,11 @@ export function api(scope: Construct, targets: ApiTargets): void {
     });
     const because = acknowledgeSharedWildcards(role, targets.settings);
     const bucket = Stack.of(role).getLogicalId(targets.artifacts.node.defaultChild as CfnElement);
-    for (const key of [artifactKey('*', 'console.log'), bootFileKey('*', '*', 'log')]) {
+    for (const key of [
+      artifactKey('*', 'console.log'),
+      artifactKey('*', 'failure.json'),
+      bootFileKey('*', '*', 'log'),
+    ]) {
       because(`<${bucket}.Arn>/${key}`, 'Each build has a prefix of its own.');
     }
   }

@@ -1,63 +1,49 @@
+import { consolesWanted, detailsOf } from '../../core/api/details.ts';
 import { findBuild } from '../../core/api/find-build.ts';
 import type { RouteReply, RouteRequest } from '../../core/api/routes.ts';
-import { summaryOf } from '../../core/api/summary.ts';
-import { regionOf } from '../../core/build-state.ts';
+import { consoleOf, machinesOf } from '../../core/build-machines.ts';
 import type { Clock } from '../../core/clock.ts';
-import { executionLink, prefixLink } from '../../core/console-links.ts';
-import type { BuildRuns, ExecutionHistory } from '../../core/ports.ts';
-import { receiptOf } from '../../core/receipt.ts';
+import { artifactKey } from '../../core/names.ts';
+import type { Artifacts, BuildRuns, Consoles, ExecutionHistory } from '../../core/ports.ts';
 
 interface ShowBuildDependencies {
   readonly runs: BuildRuns;
   readonly history: ExecutionHistory;
+  readonly artifacts: Pick<Artifacts, 'get'>;
+  readonly consoles: Consoles;
   readonly clock: Clock;
   readonly settings: { readonly ARTIFACTS_BUCKET: string };
 }
 
 export const showBuild =
-  ({ runs, history, clock, settings }: ShowBuildDependencies) =>
+  ({ runs, history, artifacts, consoles, clock, settings }: ShowBuildDependencies) =>
   async ({ params }: RouteRequest<'show-build'>): Promise<RouteReply<'show-build'>> => {
     const run = await findBuild(runs, params.id);
-    const [events, state] = await Promise.all([history.events(run.arn), history.newestState(run.arn)]);
-    const region = regionOf(run.arn);
-    const current =
-      run.status === 'RUNNING'
-        ? (events.findLast(({ type }) => type.endsWith('StateEntered'))?.name ?? null)
-        : null;
-    const receipt = receiptOf({
-      build: run.name,
-      status: run.status,
-      region,
-      startedAt: run.startedAt,
-      endedAt: run.endedAt,
-      now: clock.now(),
-      events,
-      state,
-    });
+    const failed = run.status !== 'RUNNING' && run.status !== 'SUCCEEDED';
+    const [events, state, bundle] = await Promise.all([
+      history.events(run.arn),
+      history.newestState(run.arn),
+      failed ? artifacts.get(artifactKey(run.name, 'failure.json')) : undefined,
+    ]);
+    const wanted = consolesWanted(run.name, state, failed);
+    const read = await Promise.all(
+      machinesOf(run.name, state)
+        .filter(({ source }) => wanted.includes(source))
+        .map(async (machine) => {
+          const { text } = await consoleOf(machine, { artifacts, consoles });
+          return [machine.source, text] as const;
+        }),
+    );
     return {
       status: 200,
-      body: {
-        ...summaryOf(run, current, clock.now()),
-        executionArn: run.arn,
-        dryRun: (JSON.parse(run.input) as { dryRun?: unknown }).dryRun === true,
-        image: null,
-        warnings: [],
-        stages: [],
-        states: [],
-        resources: [],
-        result: null,
-        failure: null,
-        receipt,
-        console: null,
-        links: {
-          execution: executionLink(run.arn),
-          artifacts: prefixLink(
-            run.arn.split(':')[1] ?? '',
-            region,
-            settings.ARTIFACTS_BUCKET,
-            `builds/${run.name}/`,
-          ),
-        },
-      },
+      body: detailsOf({
+        run,
+        events,
+        state,
+        consoles: new Map(read),
+        failure: bundle && JSON.parse(Buffer.from(bundle).toString('utf8')),
+        artifactsBucket: settings.ARTIFACTS_BUCKET,
+        now: clock.now(),
+      }),
     };
   };
