@@ -275,6 +275,18 @@ ${exitCodesText}`,
       await listSubscriptions(await api(options), options);
     });
 
+  asking(
+    'console',
+    'Open the factory in a browser: a page on this machine, until Ctrl-C. Prints its address.',
+    ['foundry console', 'foundry console --local --no-open --port 8080'],
+  )
+    .option('--port <number>', 'port of 127.0.0.1; a free one unless said', number(0, 65_535))
+    .option('--no-open', 'print the address only')
+    .action(async (options) => {
+      const { showConsole } = await import('./console.ts');
+      await showConsole(await api(options), options);
+    });
+
   verb('deploy', 'Deploy the factory into an AWS account, or its newest version. Prints the API’s address.', [
     'foundry deploy --diff                            # what would change',
     'foundry deploy --setting distributionRegions=eu-west-1,us-west-2',

@@ -1,0 +1,81 @@
+import type { Stage } from '../core/api/schemas.ts';
+import { Panel } from './parts.tsx';
+import { bytes, duration } from './words.ts';
+
+const signs: Readonly<Record<Stage['state'], string>> = {
+  waiting: '○',
+  running: '●',
+  done: '✓',
+  failed: '✕',
+  skipped: '–',
+};
+
+const percent = (part: number, whole: number): string => `${Math.min(100, (100 * part) / whole).toFixed(2)}%`;
+
+/** Stages as bars: what each took, and the time that was expected as a frame behind it. */
+export function StagesView({
+  stages,
+  sinceFetch,
+}: {
+  readonly stages: readonly Stage[];
+  /** Seconds since the stages were told: what runs has run longer. */
+  readonly sinceFetch: number;
+}) {
+  const taken = ({ state, seconds }: Stage) =>
+    seconds === null ? null : seconds + (state === 'running' ? sinceFetch : 0);
+  const longest = Math.max(
+    1,
+    ...stages.map((stage) => Math.max(taken(stage) ?? 0, stage.expectedSeconds ?? 0)),
+  );
+  return (
+    <Panel title="Stages">
+      {stages.length === 0 ? (
+        <p class="awaited">Nothing has begun yet.</p>
+      ) : (
+        <table class="stages">
+          <thead class="unseen">
+            <tr>
+              <th scope="col">Stage</th>
+              <th scope="col">State</th>
+              <th scope="col">Time</th>
+              <th scope="col">Expected</th>
+              <th scope="col">Data</th>
+            </tr>
+          </thead>
+          <tbody>
+            {stages.map((stage) => {
+              const { name, state, expectedSeconds } = stage;
+              const seconds = taken(stage);
+              return (
+                <tr key={name} class={state}>
+                  <th scope="row">
+                    <span class="sign" aria-hidden="true">
+                      {signs[state]}
+                    </span>
+                    {name}
+                  </th>
+                  <td class="bar">
+                    <span class="unseen">{state}</span>
+                    <span class="track" aria-hidden="true">
+                      {expectedSeconds === null ? null : (
+                        <span class="expected" style={{ width: percent(expectedSeconds, longest) }} />
+                      )}
+                      {seconds === null ? null : (
+                        <span class="actual" style={{ width: percent(seconds, longest) }} />
+                      )}
+                    </span>
+                  </td>
+                  <td class="number">{seconds === null ? '' : duration(seconds)}</td>
+                  <td class="number faint">
+                    {expectedSeconds === null ? '' : `~ ${duration(expectedSeconds)}`}
+                  </td>
+                  <td class="number faint data">{stage.bytes === null ? '' : bytes(stage.bytes)}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}
