@@ -16,7 +16,9 @@ export const dollars = (value: number | null): string =>
     ? 'unknown'
     : `$${value === 0 ? '0' : value >= 1 ? value.toFixed(2) : value.toFixed(value >= 0.001 ? 4 : 6)}`;
 
-export const megabytes = (value: number): string => `${(value / 1e6).toFixed(value < 1e6 ? 1 : 0)} MB`;
+/** `141 MB`; empty for what is no megabyte to speak of. */
+export const megabytes = (bytes: number | null): string =>
+  bytes === null || bytes < 50_000 ? '' : `${(bytes / 1e6).toFixed(bytes < 1e6 ? 1 : 0)} MB`;
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 

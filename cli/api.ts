@@ -148,7 +148,7 @@ function refusal(url: string, response: Response, text: string): ApiUnreachable 
       );
     }
     return new ApiUnreachable(
-      `${url} does not let these credentials in: ${said}`,
+      `${url} does not let these credentials in (${response.status}): ${said}`,
       'see who you are: aws sts get-caller-identity; credentials that have expired are renewed by aws sso login or the like, and the caller needs execute-api:Invoke on the API (docs/deploy.md).',
     );
   }

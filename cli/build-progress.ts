@@ -30,8 +30,8 @@ export function stageLine(stage: Stage, later = 0): string {
       ? bar(took / expectedSeconds, BAR)
       : '';
   return printable(
-    [name.padEnd(20), time.padStart(10), about, part, bytes ? megabytes(bytes).padStart(9) : '']
-      .filter((piece, index) => index < 2 || piece !== '')
+    [name.padEnd(20), time.padStart(10), about, part, megabytes(bytes).padStart(9)]
+      .filter((piece, index) => index < 2 || piece.trim() !== '')
       .join(' ')
       .trimEnd(),
   );
@@ -137,7 +137,7 @@ export async function showBuilds<Build extends ShownBuild>(
     return {
       title: printable(id),
       task: async (_: unknown, task: Task & { newListr: (tasks: object[], options: object) => Listr }) => {
-        while (watch.latest === undefined && !watch.ended) await watch.changed();
+        while ((watch.latest?.stages.length ?? 0) === 0 && !watch.ended) await watch.changed();
         const first = watch.latest;
         if (first === undefined) return task.skip(`${id}: not seen`);
         const head = () => {
@@ -208,7 +208,7 @@ export async function* progressLines<Build extends ShownBuild>(
           ? `about ${seconds(stage.expectedSeconds)}`
           : '',
         over(stage) && stage.seconds !== null ? seconds(stage.seconds) : '',
-        over(stage) && stage.bytes ? megabytes(stage.bytes) : '',
+        over(stage) ? megabytes(stage.bytes) : '',
       ].filter((fact) => fact !== '');
       yield line([stage.name, stage.state, ...facts].join('  '));
     }

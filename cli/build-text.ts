@@ -18,7 +18,7 @@ const stageRow = (stage: Stage): string[] => [
   `${marks[stage.state]} ${stage.name}`,
   stage.seconds === null ? '' : seconds(stage.seconds),
   stage.state === 'waiting' || stage.state === 'skipped' ? '' : expected(stage),
-  stage.bytes ? megabytes(stage.bytes) : '',
+  megabytes(stage.bytes),
 ];
 
 /** What a build delivered, where, and what it cost. */
@@ -61,6 +61,10 @@ export function failureText({ id, failure, console: screen }: BuildDetails): str
   ];
 }
 
+/** Less than a thousandth of any unit is nothing that anybody pays for. */
+const amount = (quantity: number): number =>
+  quantity < 0.001 ? 0 : quantity < 100 ? Number(quantity.toPrecision(3)) : Math.round(quantity);
+
 /** What a build took and cost, beside what was expected. */
 export function receiptText({ receipt }: BuildDetails): string[] {
   const { estimate, prices } = receipt;
@@ -77,7 +81,7 @@ export function receiptText({ receipt }: BuildDetails): string[] {
       columns(
         receipt.lines.map(({ name, quantity, unit, dollars: cost }) => [
           `  ${name}`,
-          `${Number(quantity.toPrecision(3))} ${unit}`,
+          `${amount(quantity)} ${unit}`,
           dollars(cost),
         ]),
         '',

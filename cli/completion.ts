@@ -13,36 +13,20 @@ const ofFiles = ['validate', 'plan', 'build', 'subscribe'];
 const ofBuilds = ['show', 'logs', 'resume', 'abort'];
 
 /**
- * Adds `foundry completion <shell>`, and the hidden verb by which its scripts ask what may come next. Ids are asked of a factory only where
+ * Adds the verb by which the scripts for shells ask what may come next (`foundry complete -- words…`). Ids are asked of a factory only where
  * its address is known without asking AWS.
  */
 export async function addCompletion(
   program: Command,
-  argv: readonly string[],
+  words: readonly string[],
   environment: Environment,
 ): Promise<void> {
-  const asked = argv[0] === 'complete' ? argv.slice(argv.indexOf('--') + 1) : undefined;
-  const root = completions(program, { completionCommandName: 'completion' });
-  const added = program.commands.find((command) => command.name() === 'completion');
-  added
-    ?.description('Print the completion script for a shell.')
-    .addHelpText(
-      'after',
-      [
-        '',
-        'Examples:',
-        '  eval "$(foundry completion bash)"                                    # in ~/.bashrc',
-        '  foundry completion zsh > ~/.zfunc/_foundry                           # zsh, once; fpath+=~/.zfunc before compinit',
-        '  foundry completion fish > ~/.config/fish/completions/foundry.fish    # fish, once',
-      ].join('\n'),
-    );
-  if (asked === undefined) return;
-  const verb = asked.find((word) => !word.startsWith('-')) ?? '';
-  const current = asked.at(-1) ?? '';
+  const root = completions(program);
+  const verb = words.find((word) => !word.startsWith('-')) ?? '';
+  const current = words.at(-1) ?? '';
   if (current.startsWith('-')) return;
-  const found = ofFiles.includes(verb) ? recipesAt(current) : await idsFor(verb, asked, environment);
-  const command = root.commands.get(verb);
-  for (const argument of command?.arguments.values() ?? []) {
+  const found = ofFiles.includes(verb) ? recipesAt(current) : await idsFor(verb, words, environment);
+  for (const argument of root.commands.get(verb)?.arguments.values() ?? []) {
     argument.handler = (complete) => {
       for (const [value, description] of found) complete(value, description);
     };

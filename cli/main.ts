@@ -15,8 +15,10 @@ for (const stream of [process.stdout, process.stderr]) {
 
 try {
   const program = foundryProgram(process.env);
-  const { addCompletion } = await import('./completion.ts');
-  await addCompletion(program, process.argv.slice(2), process.env);
+  if (process.argv[2] === 'complete' && process.argv[3] === '--') {
+    const { addCompletion } = await import('./completion.ts');
+    await addCompletion(program, process.argv.slice(4), process.env);
+  }
   await program.parseAsync();
   // Who has left waits for no answer that is still on its way.
   if (process.exitCode === EXIT.detached) process.exit();

@@ -1,7 +1,8 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { buildStatuses } from '../core/api/schemas.ts';
 import type { Api } from './api.ts';
 import { readBuild } from './build-id.ts';
+import { completionScripts, shells } from './completion-script.ts';
 import { EXIT, exitCodes } from './exit.ts';
 import { DEFAULT_STACK, type Environment, findApi, type Whereabouts } from './find-api.ts';
 import { addSetting, type Settings } from './setting.ts';
@@ -77,10 +78,12 @@ ${exitCodesText}`,
   };
   const api = (where: Whereabouts): Promise<Api> => findApi(where, environment);
 
-  /** Builds by id or ARN, which all are in one factory: that of the options, or of the first ARN. */
+  /** Builds by id or ARN. Where no option and no variable says where the factory is, the first ARN does. */
   const named = async (builds: readonly string[], where: Whereabouts) => {
     const read = builds.map(readBuild);
-    return { api: await api({ ...read[0]?.where, ...where }), ids: read.map(({ id }) => id) };
+    const said = [where.api, where.local, where.stack, environment.FOUNDRY_API_URL || undefined];
+    const inferred = said.every((one) => one === undefined) ? read[0]?.where : {};
+    return { api: await api({ ...inferred, ...where }), ids: read.map(({ id }) => id) };
   };
 
   verb('init [file]', 'Write a recipe: asks what the image shall be. Each question has a flag.', [
@@ -298,8 +301,8 @@ ${exitCodesText}`,
     .option('--aws-profile <name>', 'profile of the AWS CLI’s configuration')
     .action(async (options) => {
       const { deploy } = await import('./deploy.ts');
-      const { setting: context = {}, diff = false, yes = false, json = false } = options;
-      exit(await deploy({ ...options, context, diff, yes, json, environment }));
+      const { setting: settings = {}, diff = false, yes = false, json = false } = options;
+      exit(await deploy({ ...options, settings, diff, yes, json, environment }));
     });
 
   const clouds = program
@@ -330,5 +333,21 @@ ${exitCodesText}`,
       exit(await cloud(action, options, environment));
     });
   }
+
+  program
+    .command('completion')
+    .addArgument(new Argument('<shell>', 'the shell').choices(shells))
+    .description('Print the completion script for a shell.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  eval "$(foundry completion bash)"                                    # in ~/.bashrc
+  eval "$(foundry completion zsh)"                                     # in ~/.zshrc, after compinit
+  foundry completion fish > ~/.config/fish/completions/foundry.fish    # once`,
+    )
+    .action((shell: (typeof shells)[number]) => {
+      process.stdout.write(completionScripts[shell]);
+    });
   return program;
 }

@@ -6,14 +6,17 @@ import { Key } from 'aws-cdk-lib/aws-kms';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { type BusEventType, SOURCE } from '../core/events.ts';
 import type { FoundrySettings } from './settings.ts';
 
-/** What the state machine itself says (Announce). */
-const DETAIL_TYPE = 'Image Published' satisfies BusEventType;
+/** docs/architecture.md, "The event". */
+const SOURCE = 'ami-foundry';
+const DETAIL_TYPE = 'Image Published';
+
+/** What the retention function says. */
+export const retentionNotices = ['Image Quarantined', 'Image Restored', 'Image Retired'];
 
 /**
- * What is said of builds and images goes to the account's event bus; from there to a topic for whoever subscribes, if the
+ * What is said of images that are published or retire goes to the account's event bus; from there to a topic for whoever subscribes, if the
  * deployment wants one: its key is the only thing of the stack that costs something while nothing is built.
  */
 export function announcements(
@@ -30,23 +33,23 @@ export function announcements(
       },
     }),
   );
-  if (!settings.notify.topic) return;
+  if (!settings.publishedTopic) return;
 
   // Not alias/aws/sns, which EventBridge may not use (EventBridge User Guide, "Amazon SNS permissions").
   const key = new Key(scope, 'PublishedKey', {
-    description: 'ami-foundry: notices of builds and images',
+    description: 'ami-foundry: announcements of published images',
     enableKeyRotation: true,
     // What it encrypted are messages on their way.
     removalPolicy: RemovalPolicy.DESTROY,
   });
   const topic = new Topic(scope, 'Published', {
-    displayName: 'ami-foundry: builds and images',
+    displayName: 'ami-foundry: image published',
     masterKey: key,
     enforceSSL: true,
   });
   const rule = new Rule(scope, 'PublishedRule', {
-    description: 'ami-foundry: what the topic hears of',
-    eventPattern: { source: [SOURCE], detailType: [...settings.notify.on] },
+    description: 'ami-foundry: an image was published, or retires',
+    eventPattern: { source: [SOURCE], detailType: [DETAIL_TYPE, ...retentionNotices] },
   });
   // Adds the topic's policy; the key's is for us to say.
   rule.addTarget(new SnsTopic(topic));
@@ -60,6 +63,6 @@ export function announcements(
   );
   new CfnOutput(scope, 'PublishedTopic', {
     value: topic.topicArn,
-    description: 'Subscribe to hear of builds and images',
+    description: 'Subscribe to hear of images that are published or retire',
   });
 }

@@ -21,7 +21,8 @@ if [ "$job" = test ]; then
     wanted="$wanted python3:python3 busybox:busybox dash:dash shellcheck:shellcheck fls:sleuthkit sgdisk:gdisk
 grub-fstest:grub-common packer:packer setpriv:util-linux git:git postfix:postfix ip:iproute2
 gawk:gawk mawk:mawk original-awk:original-awk mtree:mtree-netbsd nc:netcat-openbsd bzip2:bzip2
-chromium:chromium qemu-system-aarch64:qemu-system-arm qemu-img:qemu-utils mkfs.ext4:e2fsprogs"
+chromium:chromium qemu-system-aarch64:qemu-system-arm qemu-img:qemu-utils mkfs.ext4:e2fsprogs
+zsh:zsh fish:fish script:bsdutils"
     files="$files /usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64"
 fi
 
