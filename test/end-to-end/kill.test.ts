@@ -28,10 +28,12 @@ import { type Factory, startFactory } from './local-build.ts';
  * Builds are broken at every call that their functions make, in every way, one at a time. After each: the reaper leaves nothing but what was
  * delivered, and the next build of the same recipe ends with one right image. Workers and machines are stubs (stub.test.ts holds these
  * against the true ones; worker-death.test.ts and reaper.test.ts have the true worker).
- * By default each kind of call of each function meets some of the faults, all faults in turn; with KILL=all (`npm run test:kill`) every single
- * call, polls included, meets all of them. KILL_ONLY=text takes those that are called so: `register RegisterImage, answer lost`.
+ * By default each kind of call of each function meets some of the faults, all faults in turn, others each day: KILL_TURN=number, which the table
+ * tells, has the same again. With KILL=all (`npm run test:kill`) every single call, polls included, meets all of them. KILL_ONLY=text takes those
+ * that are called so: `register RegisterImage, answer lost`.
  */
 const every = process.env.KILL === 'all';
+const turn = Number(process.env.KILL_TURN ?? Math.floor(Date.now() / 86_400_000));
 
 const roads: readonly Road[] = [
   { name: 'unix', recipe: { bootTest: {} } },
@@ -86,7 +88,7 @@ const AT_A_TIME = 5;
 
 /** Every how manyth fault a point meets: what changes something can leave something. */
 const stride = ({ action }: Point, { sparse = 1 }: Road): number =>
-  every ? 1 : sparse * (/^(Describe|Get)/.test(action) ? 4 : 3);
+  every ? 1 : sparse * (/^(Describe|Get)/.test(action) ? 7 : 5);
 
 /** Points and faults, so that neighbours meet different ones. */
 const runsOf = (
@@ -98,7 +100,7 @@ const runsOf = (
   points
     .flatMap((point, at) => {
       const step = stride(point, road);
-      return kinds(point).flatMap((kind, index) => ((at + index) % step === 0 ? { point, kind } : []));
+      return kinds(point).flatMap((kind, index) => ((at + index + turn) % step === 0 ? { point, kind } : []));
     })
     .map((run, index) => ({ ...run, name: `${name}${index}` }));
 
@@ -256,5 +258,5 @@ function table(
   );
   const { clock, processor } = spent();
   const times = `${(clock - started.clock).toFixed(0)} s (processor ${(processor - started.processor).toFixed(0)} s)`;
-  return `${what}: ${points} points x faults = ${outcomes.length} runs in ${times}\n${lines.join('\n')}`;
+  return `${what}, turn ${turn}: ${points} points x faults = ${outcomes.length} runs in ${times}\n${lines.join('\n')}`;
 }

@@ -363,7 +363,8 @@ it('an evaluator that is not ours says the same, with each statement and without
     // Only statements about this very action can make a difference.
     const about = all.filter(({ Action }) => Action.includes(question.action));
     for (const left of [undefined, ...about]) {
-      const statements = all.filter((one) => one !== left);
+      // With all that the role has, and then with what can decide: theirs takes as long as a policy is.
+      const statements = left === undefined ? all : about.filter((one) => one !== left);
       const theirs = await judged(statements, question);
       if (theirs !== allowed(statements, question)) different.push({ role, question, left, theirs });
       compared += 1;

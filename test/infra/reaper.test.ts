@@ -42,7 +42,11 @@ describe('the rule', () => {
 
   it('alone may invoke the function from EventBridge', () => {
     const [id] = Object.entries(stack.resources).find(([, each]) => each === rule()) ?? [];
-    expect(stack.only('AWS::Lambda::Permission').Properties).toEqual({
+    const permission = one(
+      stack.ofType('AWS::Lambda::Permission'),
+      (_id, each) => each.Properties.FunctionName === reaperArn,
+    );
+    expect(permission.Properties).toEqual({
       Action: 'lambda:InvokeFunction',
       FunctionName: reaperArn,
       Principal: 'events.amazonaws.com',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import {
   alwaysCutAt,
   cutAt,
@@ -23,15 +23,16 @@ const mirrorWith = async (...args: Parameters<typeof startMirror>) => {
   mirrors.push(mirror);
   return mirror;
 };
-afterEach(async () => {
-  await Promise.all(mirrors.splice(0).map((mirror) => mirror.close()));
-});
-afterAll(() => {
+afterAll(async () => {
+  await Promise.all(mirrors.map((mirror) => mirror.close()));
   removeMachines();
   removePayload();
 });
 
-describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('fetch under $name', ({ shell }) => {
+const underShells = shells.map((shell) => ({ name: shell.join(' '), shell }));
+
+// Beside each other: most of their time a worker rests before it asks again.
+describe.concurrent.each(underShells)('fetch under $name', { timeout: 120_000 }, ({ shell }) => {
   it('resumes where a connection broke', async () => {
     const mirror = await mirrorWith({ 'base.txz': inTurn(cutAt(40_000), serve) });
     const result = await runWorker({ shell, lines: job([mirror.url]) });
@@ -53,7 +54,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('fetch 
       expect(result.report, result.console).toMatchObject({ ok: true });
       expect(good.requests[0]).toBe('GET base.txz');
     }
-  }, 60_000);
+  });
 
   it('waits for a mirror that comes back', async () => {
     const mirror = await mirrorWith({ 'kernel.txz': inTurn(unavailable, unavailable, serve) });
@@ -94,7 +95,7 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))('fetch 
     const result = await runWorker({ shell, lines: job([mirror.url]) });
     expectFailure(result, 'fetch', 'SetTruncated');
     expect(result.report.message).toContain(`got 30000 of ${base.body.length} bytes`);
-  }, 80_000);
+  });
 
   it('is MirrorUnreachable when none answers', async () => {
     const result = await runWorker({ shell, lines: job([down]) });

@@ -160,7 +160,8 @@ export function files(laid: readonly LaidFile[]): JobLines {
   };
 }
 
-let payload: string | undefined;
+let payload: Promise<string> | undefined;
+const folders: string[] = [];
 
 /** The programs for Linux that a payload has beside worker/, as esbuild.config.mjs makes them. */
 const bundles = {
@@ -170,10 +171,15 @@ const bundles = {
   pkg: 'packages/pkg.ts',
 };
 
-/** worker/ and its bundles in one folder, as the factory ships them. Removed by `removePayload`. */
-export async function makePayload(): Promise<string> {
-  if (payload) return payload;
+/** worker/ and its bundles in one folder, as the factory ships them; made once. Removed by `removePayload`. */
+export function makePayload(): Promise<string> {
+  payload ??= bundled();
+  return payload;
+}
+
+async function bundled(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'worker-payload-'));
+  folders.push(folder);
   cpSync(join(root, 'worker'), join(folder, 'worker'), { recursive: true });
   await esbuild.build({
     entryPoints: Object.entries(bundles)
@@ -189,12 +195,11 @@ export async function makePayload(): Promise<string> {
   });
   // Another user runs it too.
   chmodSync(folder, 0o755);
-  payload = folder;
   return folder;
 }
 
 export function removePayload(): void {
-  if (payload) rmSync(payload, { recursive: true, force: true });
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
   payload = undefined;
 }
 
