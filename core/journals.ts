@@ -9,7 +9,13 @@ export const journals = (records: Records) => {
     // Listed, not just read: S3 says AccessDenied of a missing object to whoever may not list.
     const key = journalKey(build);
     if (!(await records.list(key)).includes(key)) return undefined;
-    const result = journalSchema.safeParse(JSON.parse(await records.get(key)));
+    // The reaper may have closed it since.
+    const text = await records.get(key).catch((error: unknown) => {
+      if (error instanceof Error && error.name === 'NoSuchKey') return undefined;
+      throw error;
+    });
+    if (text === undefined) return undefined;
+    const result = journalSchema.safeParse(JSON.parse(text));
     if (result.success) return result.data;
     throw new FactoryError(
       'InvalidState',

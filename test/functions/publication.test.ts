@@ -270,6 +270,17 @@ describe('beside another publication', () => {
     expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
   });
 
+  test('whose journal is closed between list and look: goes on', async () => {
+    const at = stage();
+    const list = at.world.records.list.bind(at.world.records);
+    at.world.records.list = async (prefix) => {
+      const found = await list(prefix);
+      return OTHER.startsWith(prefix) ? [...found, OTHER] : found;
+    };
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
   test('that began at the same moment: gives way, and writes down what was there only when it may begin', async () => {
     const at = stage();
     const before = at.readers();
