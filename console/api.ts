@@ -14,11 +14,12 @@ export class ApiProblem extends Error {
 const KEY = 'foundry-console-key';
 
 /** Takes the key of this start from the address that was opened, and takes it out of sight. */
-export function takeKey(): void {
+export function takeKey(): boolean {
   const key = /^#key=([\w-]+)$/.exec(location.hash)?.[1];
-  if (key === undefined) return;
+  if (key === undefined) return false;
   localStorage.setItem(KEY, key);
   history.replaceState(null, '', location.pathname + location.search);
+  return true;
 }
 
 const unreachable = (detail: string): Problem => ({

@@ -305,7 +305,7 @@ function Graph({
               data-state={name}
               class={`state ${type.toLowerCase()} ${look.look} ${box ? 'box' : ''} ${selected === name ? 'selected' : ''}`}
               role="button"
-              tabIndex={name === (selected ?? first?.name) ? 0 : -1}
+              tabindex={name === (selected ?? first?.name) ? 0 : -1}
               aria-label={`${name}: ${said(look)}`}
               aria-pressed={selected === name}
               onClick={() => onSelect(selected === name ? undefined : name)}
@@ -329,17 +329,25 @@ function Graph({
                 <tspan class="sign">{signs[look.look]}</tspan>
                 <tspan dx={look.look === 'idle' ? 0 : 5}>{name}</tspan>
               </text>
-              {look.entered > 1 ? (
-                <g class="count">
-                  <rect x={node.x + node.width / 2 - 20} y={top - 8} width={28} height={15} rx={7} />
-                  <text x={node.x + node.width / 2 - 6} y={top + 3}>
-                    ×{look.entered}
-                  </text>
-                </g>
-              ) : null}
             </g>
           );
         })}
+        {/* Not in the buttons: their names have it in words. */}
+        {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a group is not focusable */}
+        <g class="count" aria-hidden="true">
+          {nodes.map(({ name, x, y, width: wide, height: high }) => {
+            const { entered } = looks.get(name) ?? idle;
+            const [right, top] = [x + wide / 2, y - high / 2];
+            return entered < 2 ? null : (
+              <g key={name}>
+                <rect x={right - 20} y={top - 8} width={28} height={15} rx={7} />
+                <text x={right - 6} y={top + 3}>
+                  ×{entered}
+                </text>
+              </g>
+            );
+          })}
+        </g>
       </svg>
     </div>
   );

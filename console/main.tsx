@@ -4,6 +4,10 @@ import { App } from './app.tsx';
 import { applyTheme } from './theme.ts';
 
 takeKey();
+// The address of a new start, opened where the page of an older one stands, loads nothing by itself.
+addEventListener('hashchange', () => {
+  if (takeKey()) location.reload();
+});
 applyTheme();
 const place = document.getElementById('console');
 if (place) render(<App />, place);

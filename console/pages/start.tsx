@@ -237,8 +237,10 @@ function Problems({
         {problem.errors.length === 1 ? 'One field is wrong.' : `${problem.errors.length} fields are wrong.`}
       </p>
       <ul class="fields">
-        {problem.errors.map(({ field, message }) => {
-          const line = lineOfField(text, field.replace(/^recipe\./, ''));
+        {problem.errors.map(({ field: whole, message }) => {
+          // Of the recipe, and not of the request that it came in.
+          const field = whole.replace(/^recipe\./, '');
+          const line = lineOfField(text, field);
           return (
             <li key={`${field} ${message}`}>
               <code>{field === '' ? 'recipe' : field}</code> <span>{message}</span>{' '}
