@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { httpMirror } from '../adapters/mirror/http-mirror.ts';
 import { FactoryError } from '../core/errors.ts';
-import { type Estimate, estimate } from '../core/estimate.ts';
+import { type Estimate, estimate, estimated } from '../core/estimate.ts';
 import type { FileEdit } from '../core/image-parts.ts';
 import type { Mirror } from '../core/ports.ts';
 import type { Coordinates } from '../core/recipe-matrix.ts';
@@ -119,7 +119,7 @@ function describe(
 ): PlannedBuild {
   const image = describeImage(recipe);
   const distribution = describeDistribution(recipe, resolved);
-  const { packages, files, edits, update } = resolved.contents;
+  const { files, edits } = resolved.contents;
   return {
     coordinates,
     recipeDigest: resolved.recipeDigest,
@@ -146,18 +146,7 @@ function describe(
     },
     ...(withContents ? { edits } : {}),
     ...(distribution === undefined ? {} : { distribution }),
-    estimate: estimate({
-      architecture: recipe.architecture,
-      rootSizeGiB: recipe.rootSize,
-      road: recipe.image.road,
-      sets: resolved.sets.map(({ name }) => name),
-      pkgbase: recipe.system === 'pkgbase',
-      packages: packages.filter(({ repository }) => repository === '').length,
-      update,
-      bootTest: recipe.bootTest !== false,
-      windows: recipe.image.road === 'windows',
-      copies: recipe.distribution?.regions ?? null,
-    }),
+    estimate: estimate(estimated(resolved)),
   };
 }
 

@@ -403,6 +403,16 @@ export const errorCatalogue = {
     retryable: true,
     meaning: 'A region could not be given back what its readers saw before a publication.',
   },
+  ExecutionNotSettled: {
+    owner: 'aws',
+    retryable: false,
+    meaning: 'Step Functions says something else of an execution than its event did.',
+  },
+  NoticeUndelivered: {
+    owner: 'factory',
+    retryable: false,
+    meaning: 'People could not be told of an event by mail or webhook.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -1,6 +1,7 @@
 import { BLOCK_BYTES, BLOCKS_PER_PIECE } from './disk-blocks.ts';
-import { WINDOWS_DISK_GIB, WORKER_DISK_GIB } from './machine-disks.ts';
-import { HOURS_PER_MONTH, type Prices, pricesOf, transferGigabyte, usualRegion } from './prices.ts';
+import { WINDOWS_DISK_GIB, WINDOWS_VCPUS, WORKER_DISK_GIB } from './machines.ts';
+import { HOURS_PER_MONTH, type Prices, pricesOf, transferPrice, usualRegion } from './prices.ts';
+import type { ResolvedBuild } from './resolve-build.ts';
 
 /** What an estimate needs to know of a build. */
 export interface EstimatedBuild {
@@ -109,9 +110,6 @@ const WINDOWS_SECONDS = 240;
 /** Of these it is billed for those in which it runs. Assumed. */
 const WINDOWS_RUNNING_SECONDS = 120;
 
-/** Every type that deployments launch Windows or boot tests on first is a large: two vCPUs. */
-const VCPUS = 2;
-
 /** Detaching, RegisterImage and its polls, clean-up: no published figures; one poll of each. */
 const REST_SECONDS = 20;
 
@@ -151,9 +149,24 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, numbe
 
 const none = { states: 0, tasks: 0 };
 
+/** What an estimate needs to know of a resolved build. */
+export const estimated = ({ recipe, sets, contents }: ResolvedBuild): EstimatedBuild => ({
+  architecture: recipe.architecture,
+  rootSizeGiB: recipe.rootSize,
+  road: recipe.image.road,
+  sets: sets.map(({ name }) => name),
+  pkgbase: recipe.system === 'pkgbase',
+  packages: contents.packages.filter(({ repository }) => repository === '').length,
+  update: contents.update,
+  bootTest: recipe.bootTest !== false,
+  windows: recipe.image.road === 'windows',
+  copies: recipe.distribution?.regions ?? null,
+});
+
 /** What a build will take, roughly: nothing here was measured on AWS. */
 export function estimate(build: EstimatedBuild): Estimate {
   const prices = pricesOf(build.region ?? usualRegion);
+  const copied = (build.copies ?? []).filter((region) => region !== prices.region);
   const size = sizeOf(build);
   const phases = phasesOf(build, size);
   const seconds = Math.round(sum(phases.map((phase) => phase.seconds)));
@@ -186,7 +199,7 @@ export function estimate(build: EstimatedBuild): Estimate {
   // The deployment's first type for boot tests is the worker's (infra/functions.ts; a test compares).
   const bootHours = boot / 3600;
   const windowsHours = build.windows ? WINDOWS_RUNNING_SECONDS / 3600 : 0;
-  const transfers = (build.copies ?? []).map((to) => transferGigabyte(prices.region, to));
+  const transfers = copied.map((to) => transferPrice(prices, to));
   const lines = [
     {
       name: `worker ${instanceType}`,
@@ -227,7 +240,7 @@ export function estimate(build: EstimatedBuild): Estimate {
         HOURS_PER_MONTH,
       because: `${direct ? '' : `${build.rootSizeGiB} GiB of the image and `}${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
     },
-    ...(build.copies?.length
+    ...(copied.length > 0
       ? [
           {
             name: 'transfer of copies',
@@ -258,10 +271,10 @@ export function estimate(build: EstimatedBuild): Estimate {
       build: sum(lines.map(({ dollars }) => dollars)),
       monthly:
         (size.extracted / GB) *
-        sum([prices, ...(build.copies ?? []).map(pricesOf)].map((one) => one.snapshotGigabyteMonth)),
+        sum([prices, ...copied.map(pricesOf)].map((one) => one.snapshotGigabyteMonth)),
       region: prices.region,
       asOf: prices.asOf,
-      exact: prices.exact,
+      exact: prices.standIns.length === 0,
       lines,
     },
   };
@@ -280,8 +293,8 @@ function windowsLines(
     { name: `Windows ${type}`, dollars: hour * running, because: `${hour} an hour without its licence` },
     {
       name: 'Windows licence',
-      dollars: prices.windowsCoreHour * VCPUS * (running + boot),
-      because: `${prices.windowsCoreHour} a vCPU-hour, ${VCPUS} vCPUs, also while the image is tested`,
+      dollars: prices.windowsCoreHour * WINDOWS_VCPUS * (running + boot),
+      because: `${prices.windowsCoreHour} a vCPU-hour, ${WINDOWS_VCPUS} vCPUs, also while the image is tested`,
     },
     {
       name: 'Windows disk',

@@ -16,6 +16,14 @@ const bucket = z.string().check(z.minLength(3));
 
 const stateMachine = z.string().check(z.regex(/^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[^:]+$/));
 
+/** One `@` with something that has no space on both sides; what else an address must be, mail servers know better. */
+const mailAddress = z.string().check(z.regex(/^[^\s@,]+@[^\s@,]+$/));
+
+const port = z.pipe(
+  z.pipe(z.string().check(z.regex(/^\d{1,5}$/)), z.transform(Number)),
+  z.int().check(z.gte(1), z.lte(65_535)),
+);
+
 const hours = z.pipe(z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number)), z.int());
 
 /** The environment variables of each function; infra/ and local/ set exactly these. */
@@ -124,12 +132,33 @@ export const functionEnvironment = {
       z.transform((answer) => answer === 'yes'),
     ),
   }),
+  'record-build': z.object({ ARTIFACTS_BUCKET: bucket }),
+  notify: z.object({
+    /** Whom to mail, and in whose name; nobody when absent. */
+    MAIL_TO: z.optional(list),
+    MAIL_FROM: z.optional(mailAddress),
+    /** What takes the mail when SES may not send in that name. */
+    RELAY_HOST: z.optional(z.string().check(z.minLength(1))),
+    RELAY_PORT: z.optional(port),
+    RELAY_TLS: z.optional(z.enum(['tls', 'starttls', 'none'])),
+    /** SSM parameter with `user:password`. */
+    RELAY_SECRET_PARAMETER: z.optional(z.string().check(z.startsWith('/'))),
+    /** Where events are posted; by http only to the machine itself, where tests listen. */
+    WEBHOOK_URL: z.optional(z.url().check(z.regex(/^(https:\/\/|http:\/\/127\.0\.0\.1:)/))),
+    /** SSM parameter with what they are signed with. */
+    WEBHOOK_SECRET_PARAMETER: z.optional(z.string().check(z.startsWith('/'))),
+  }),
 } as const;
 
 export type FunctionName = keyof typeof functionEnvironment;
 
 /** The functions that no state calls: events and schedules do. */
-export const eventFunctions = ['reaper', 'retention'] as const satisfies FunctionName[];
+export const eventFunctions = [
+  'reaper',
+  'retention',
+  'record-build',
+  'notify',
+] as const satisfies FunctionName[];
 export type EventFunctionName = (typeof eventFunctions)[number];
 
 /** Those that API Gateway calls; each has the name of its route in core/api/routes.ts. */

@@ -7,9 +7,6 @@ import { osVersion, packageAbi, type Repository } from './system-files/package-r
 /** Version of the job's language, and of the bytes that a worker makes of it: raise it when either changes. */
 export const JOB_VERSION = 3;
 
-/** The console is polled every few seconds: the report stands on the live console for a minute before power-off. */
-export const LINGER_SECONDS = 60;
-
 /** What a job says beside the build itself. */
 export interface JobFrame {
   readonly build: string;

@@ -83,6 +83,9 @@ export const contentId = (contentDigest: string, what: string): string =>
 export const imageRecords = ['manifest.mtree.gz', 'sbom.cdx.json'] as const;
 export type ImageRecord = (typeof imageRecords)[number];
 
+/** The events that were told of a build's beginning and its end: who comes again finds that it was done. */
+export const toldFiles = ['told-started.json', 'told-ended.json'] as const;
+
 /** What a build leaves in the artifacts bucket. */
 export const buildFiles = [
   'job',
@@ -90,6 +93,8 @@ export const buildFiles = [
   'report.json',
   'failure.json',
   'history.json',
+  'receipt.json',
+  ...toldFiles,
   ...imageRecords,
 ] as const;
 
@@ -110,7 +115,8 @@ export const blockDigestsKey = (build: string, snapshotId: string, piece: number
   `pieces/${build}/${snapshotId}/digests-${piece}`;
 
 /** Where the records of a delivered image are kept for as long as somebody may ask. */
-export const imageRecordKey = (build: string, file: ImageRecord): string => `images/${build}/${file}`;
+export const imageRecordKey = (build: string, file: ImageRecord | 'receipt.json'): string =>
+  `images/${build}/${file}`;
 
 /** What an image was before retention put it away: kept beside the records of images, which do not expire. */
 export const quarantineKey = (region: string, imageId: string): string => `retired/${region}/${imageId}.json`;

@@ -339,6 +339,35 @@ export interface Shelf {
   unmark(ids: readonly string[], key: string): Promise<void>;
 }
 
+/** One plain text mail. */
+export interface Mail {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly subject: string;
+  readonly text: string;
+}
+
+export interface MailRelay {
+  readonly host: string;
+  readonly port: number;
+  /** From the first byte, or asked for and insisted on, or not at all. */
+  readonly tls: 'tls' | 'starttls' | 'none';
+  readonly user?: string;
+  readonly password?: string;
+}
+
+export interface Mailers {
+  /** Whether SES may send in the name of this address. */
+  sesVerified(address: string): Promise<boolean>;
+  ses(mail: Mail): Promise<void>;
+  relay(relay: MailRelay, mail: Mail): Promise<void>;
+}
+
+export interface Webhooks {
+  /** Throws `NoticeUndelivered` for whatever is no 2xx. */
+  post(url: string, body: string, headers: Readonly<Record<string, string>>): Promise<void>;
+}
+
 /** What the account's event bus is told. */
 export interface Notices {
   tell(what: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
@@ -392,6 +421,18 @@ export interface HistoryEvent {
 export interface ExecutionHistory {
   /** What happened, in order. */
   events(executionArn: string): Promise<HistoryEvent[]>;
+  /** The execution itself, as it is now. */
+  describe(executionArn: string): Promise<{
+    readonly status: string;
+    /** ISO times. */
+    readonly startedAt: string;
+    readonly endedAt: string | null;
+    /** JSON. */
+    readonly input: string;
+    readonly output?: string | undefined;
+    readonly error?: string | undefined;
+    readonly cause?: string | undefined;
+  }>;
   /** What the newest state was given that was given the state of a build; undefined before the first. */
   newestState(executionArn: string): Promise<unknown>;
 }

@@ -2,10 +2,9 @@ import type { Receipt } from './api/receipt.ts';
 import { type BuildState, buildState } from './build-state.ts';
 import { BLOCK_BYTES } from './disk-blocks.ts';
 import { memoryOf } from './function-memory.ts';
-import { LINGER_SECONDS } from './job.ts';
-import { WINDOWS_DISK_GIB, WORKER_DISK_GIB } from './machine-disks.ts';
+import { LINGER_SECONDS, WINDOWS_DISK_GIB, WINDOWS_VCPUS, WORKER_DISK_GIB } from './machines.ts';
 import type { HistoryEvent } from './ports.ts';
-import { HOURS_PER_MONTH, type Prices, pricesOf, transferGigabyte } from './prices.ts';
+import { HOURS_PER_MONTH, type Prices, pricesOf, transferPrice } from './prices.ts';
 
 /** What is known of a build when its receipt is written. */
 export interface ReceiptFacts {
@@ -53,7 +52,7 @@ export function receiptOf(facts: ReceiptFacts): Receipt {
   const steps = stepsOf(events, begin, end);
   const charges = [
     ...machineCharges(known, prices, events, end),
-    ...diskCharges(known, prices, region, steps, end),
+    ...diskCharges(known, prices, steps, end),
     ...stateMachineCharges(steps, prices),
   ];
   const lines = charges.map(({ to: _, ...line }) => ({
@@ -69,7 +68,12 @@ export function receiptOf(facts: ReceiptFacts): Receipt {
     seconds: tenths((end - begin) / 1000),
     dollars: rounded(sum(lines.map(({ dollars }) => dollars ?? 0))),
     monthlyDollars: rounded(monthlyDollars(known, status, prices)),
-    prices: { region: prices.region, asOf: prices.asOf, source: prices.source, exact: prices.exact },
+    prices: {
+      region: prices.region,
+      asOf: prices.asOf,
+      source: prices.source,
+      exact: lines.every(({ kind }) => priceKinds[kind].every((one) => !prices.standIns.includes(one))),
+    },
     steps: steps.map((step) => ({
       name: step.name,
       seconds: tenths(sum(step.intervals.map(secondsOf))),
@@ -82,6 +86,19 @@ export function receiptOf(facts: ReceiptFacts): Receipt {
       : null,
   };
 }
+
+/** The prices that a line of a kind is made of. */
+const priceKinds: Readonly<Record<Line['kind'], Prices['standIns']>> = {
+  instance: ['instanceHour'],
+  licence: ['windowsCoreHour'],
+  address: ['publicAddressHour'],
+  volume: ['gp3GigabyteMonth'],
+  snapshot: ['snapshotGigabyteMonth'],
+  blocks: ['putSnapshotBlock'],
+  transfer: ['transferGigabyte'],
+  transitions: ['transition'],
+  lambda: ['lambdaGigabyteSecond', 'lambdaRequest'],
+};
 
 /** The parts of the state that money was spent on; what a build of another version left otherwise is not known. */
 function knownOf(state: unknown) {
@@ -274,15 +291,15 @@ function machineCharges(
         ? [
             charge(
               'licence',
-              `Windows licence of the ${name}`,
-              prices.windowsCoreHour * VCPUS,
-              `${usd(prices.windowsCoreHour)} a vCPU-hour, ${VCPUS} vCPUs`,
+              `Windows licence (${name})`,
+              prices.windowsCoreHour * WINDOWS_VCPUS,
+              `${usd(prices.windowsCoreHour)} a vCPU-hour, ${WINDOWS_VCPUS} vCPUs`,
             ),
           ]
         : []),
       charge(
         'address',
-        `public address of the ${name}`,
+        `public address (${name})`,
         prices.publicAddressHour,
         `${usd(prices.publicAddressHour)} an hour`,
       ),
@@ -303,9 +320,6 @@ function machineCharges(
     ];
   });
 }
-
-/** Every type that deployments launch Windows or boot tests on is a large or smaller one: two vCPUs. */
-const VCPUS = 2;
 
 function machinesOf(
   { plan, worker, windows, bootTest }: Known,
@@ -439,13 +453,7 @@ function timesOf(events: readonly HistoryEvent[], end: number) {
 }
 
 /** Snapshots, the blocks that are put into them, and copies. */
-function diskCharges(
-  known: Known,
-  prices: Prices,
-  region: string,
-  steps: readonly Step[],
-  end: number,
-): Charge[] {
+function diskCharges(known: Known, prices: Prices, steps: readonly Step[], end: number): Charge[] {
   const { plan, report, snapshot, distribution, adopted } = known;
   const written = bytesOf(report);
   const because = adopted
@@ -487,7 +495,7 @@ function diskCharges(
   }
   for (const copy of distribution?.copies ?? []) {
     if (copy.imageId === null) continue;
-    const gigabyte = transferGigabyte(region, copy.region);
+    const gigabyte = transferPrice(prices, copy.region);
     charges.push({
       kind: 'transfer',
       name: `copy to ${copy.region}`,

@@ -6,17 +6,14 @@ import { Key } from 'aws-cdk-lib/aws-kms';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { type BusEventType, SOURCE } from '../core/events.ts';
 import type { FoundrySettings } from './settings.ts';
 
-/** docs/architecture.md, "The event". */
-const SOURCE = 'ami-foundry';
-const DETAIL_TYPE = 'Image Published';
-
-/** What the retention function says. */
-export const retentionNotices = ['Image Quarantined', 'Image Restored', 'Image Retired'];
+/** What the state machine itself says (Announce). */
+const DETAIL_TYPE = 'Image Published' satisfies BusEventType;
 
 /**
- * What is said of images that are published or retire goes to the account's event bus; from there to a topic for whoever subscribes, if the
+ * What is said of builds and images goes to the account's event bus; from there to a topic for whoever subscribes, if the
  * deployment wants one: its key is the only thing of the stack that costs something while nothing is built.
  */
 export function announcements(
@@ -33,23 +30,23 @@ export function announcements(
       },
     }),
   );
-  if (!settings.publishedTopic) return;
+  if (!settings.notify.topic) return;
 
   // Not alias/aws/sns, which EventBridge may not use (EventBridge User Guide, "Amazon SNS permissions").
   const key = new Key(scope, 'PublishedKey', {
-    description: 'ami-foundry: announcements of published images',
+    description: 'ami-foundry: notices of builds and images',
     enableKeyRotation: true,
     // What it encrypted are messages on their way.
     removalPolicy: RemovalPolicy.DESTROY,
   });
   const topic = new Topic(scope, 'Published', {
-    displayName: 'ami-foundry: image published',
+    displayName: 'ami-foundry: builds and images',
     masterKey: key,
     enforceSSL: true,
   });
   const rule = new Rule(scope, 'PublishedRule', {
-    description: 'ami-foundry: an image was published, or retires',
-    eventPattern: { source: [SOURCE], detailType: [DETAIL_TYPE, ...retentionNotices] },
+    description: 'ami-foundry: what the topic hears of',
+    eventPattern: { source: [SOURCE], detailType: [...settings.notify.on] },
   });
   // Adds the topic's policy; the key's is for us to say.
   rule.addTarget(new SnsTopic(topic));
@@ -63,6 +60,6 @@ export function announcements(
   );
   new CfnOutput(scope, 'PublishedTopic', {
     value: topic.topicArn,
-    description: 'Subscribe to hear of images that are published or retire',
+    description: 'Subscribe to hear of builds and images',
   });
 }

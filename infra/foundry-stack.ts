@@ -7,7 +7,9 @@ import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { dashboard } from './dashboard.ts';
 import { stepFunctions } from './functions.ts';
 import { workerNetwork } from './network.ts';
+import { notify } from './notify.ts';
 import { reaper } from './reaper.ts';
+import { recordBuild } from './record-build.ts';
 import { retention } from './retention.ts';
 import type { FoundrySettings } from './settings.ts';
 import { buildImage } from './state-machine.ts';
@@ -31,6 +33,8 @@ export class FoundryStack extends Stack {
     const stateMachine = buildImage(this, functions);
     reaper(this, { stateMachine, artifacts, settings });
     announcements(this, { stateMachine, settings });
+    recordBuild(this, { stateMachine, artifacts });
+    notify(this, { settings });
     api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });
     // Last: they look for what they watch.
     alarms(this, { stateMachine, settings });

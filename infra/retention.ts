@@ -4,9 +4,9 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { CfnElement } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { retentionEventTypes, SOURCE } from '../core/events.ts';
 import type { EnvironmentOf } from '../core/function-environment.ts';
 import { quarantineKey, tagKey } from '../core/names.ts';
-import { retentionNotices } from './announcements.ts';
 import { factoryFunction } from './functions.ts';
 import { acknowledgeSharedWildcards, allow, type Conditions, describe, everywhere, ours } from './grants.ts';
 import { schedule } from './schedule.ts';
@@ -79,7 +79,10 @@ function grants(scope: Construct, { artifacts, settings }: RetentionTargets): Po
     allow('ec2:DeleteSnapshot', snapshots, putAway),
     allow(['s3:GetObject', 's3:PutObject'], artifacts.arnForObjects(quarantineKey('*', '*'))),
     allow('events:PutEvents', `arn:${partition}:events:${region}:${account}:event-bus/default`, {
-      'ForAllValues:StringEquals': { 'events:source': 'ami-foundry', 'events:detail-type': retentionNotices },
+      'ForAllValues:StringEquals': {
+        'events:source': SOURCE,
+        'events:detail-type': [...retentionEventTypes],
+      },
     }),
   ];
 }

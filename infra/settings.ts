@@ -1,3 +1,30 @@
+import { type BusEventType, busEventTypes, eventSlug } from '../core/events.ts';
+
+/** How people hear of what is said on the bus (docs/events.md). */
+export interface NotifySettings {
+  /** Of which events. */
+  readonly on: readonly BusEventType[];
+  /** A topic, encrypted with a key that costs a dollar a month. */
+  readonly topic: boolean;
+  readonly email?: {
+    readonly to: readonly string[];
+    readonly from: string;
+    /** What takes the mail when the sender is no verified identity of SES. */
+    readonly relay?: {
+      readonly host: string;
+      readonly port: number;
+      readonly tls: 'tls' | 'starttls' | 'none';
+      /** SSM parameter with `user:password`, a SecureString. */
+      readonly secretParameter?: string;
+    };
+  };
+  readonly webhook?: {
+    readonly url: string;
+    /** SSM parameter with what it is signed with, a SecureString. */
+    readonly secretParameter: string;
+  };
+}
+
 /** What a deployment may choose: `make deploy SETTINGS="workerImageParameter=… vpcId=… subnetIds=subnet-…,subnet-…"`. */
 export interface FoundrySettings {
   /** SSM parameter with the worker's AMI; {architecture} stands for amd64 or arm64. */
@@ -20,8 +47,8 @@ export interface FoundrySettings {
   readonly parameterPrefix: string;
   /** ARNs of the KMS keys, of any region, that recipes may encrypt with; only the account's own for EBS when absent. */
   readonly kmsKeys?: readonly string[];
-  /** A topic, encrypted with a key that costs a dollar a month, hears of published images; the event bus does in any case. */
-  readonly publishedTopic: boolean;
+  /** Who hears of builds and images; the event bus does in any case. */
+  readonly notify: NotifySettings;
   /** The reaper only tells what it would end. */
   readonly reaperDryRun: boolean;
   /** How many days an image that retires is put away before it is deleted. */
@@ -50,6 +77,11 @@ const RESUMABLE_HOURS = '24';
 /** A job that runs every fortnight fails once, and somebody is there to ask why. */
 const QUARANTINE_DAYS = '14';
 
+const slugs = busEventTypes.map(eventSlug);
+
+/** All but the beginnings of builds. */
+const NOTIFY_ON = busEventTypes.filter((type) => type !== 'Build Started');
+
 /** Each setting: the context key, and what its text must look like. */
 const shapes = {
   workerImageParameter: /^\/[\w.\-/{}]+$/,
@@ -59,7 +91,15 @@ const shapes = {
   subnetIds: /^subnet-([0-9a-f]{8}|[0-9a-f]{17})(,subnet-([0-9a-f]{8}|[0-9a-f]{17}))*$/,
   zones: /^[a-z0-9-]+(,[a-z0-9-]+)+$/,
   reaperDryRun: /^(yes|no)$/,
-  publishedTopic: /^(yes|no)$/,
+  notifyOn: new RegExp(`^(${slugs.join('|')})(,(${slugs.join('|')}))*$`),
+  notifyTopic: /^(yes|no)$/,
+  notifyEmail: /^[^\s@,]+@[^\s@,]+(,[^\s@,]+@[^\s@,]+)*$/,
+  notifySender: /^[^\s@,]+@[^\s@,]+$/,
+  notifyRelay: /^[A-Za-z0-9.-]+:\d{1,5}$/,
+  notifyRelayTls: /^(tls|starttls|none)$/,
+  notifyRelaySecret: /^\/[\w./-]+$/,
+  notifyWebhook: /^https:\/\/[^\s@]+$/,
+  notifyWebhookSecret: /^\/[\w./-]+$/,
   quarantineDays: /^\d{1,3}$/,
   retentionDryRun: /^(yes|no)$/,
   alarms: /^(yes|no)$/,
@@ -101,7 +141,10 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
   const resumableHours = Number(read('resumableHours') ?? RESUMABLE_HOURS);
   const parameterPrefix = read('parameterPrefix') ?? PARAMETER_PREFIX;
   const reaperDryRun = read('reaperDryRun') === 'yes';
-  const publishedTopic = read('publishedTopic') === 'yes';
+  const notify = readNotify(read, wrong);
+  if (context('publishedTopic') !== undefined) {
+    wrong.push('publishedTopic is called notifyTopic now, and hears of builds too; notifyOn says of what');
+  }
   const quarantineDays = Number(read('quarantineDays') ?? QUARANTINE_DAYS);
   const retentionDryRun = read('retentionDryRun') === 'yes';
   const alarms = read('alarms') === 'yes';
@@ -124,7 +167,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     windowsImageParameter,
     parameterPrefix,
     resumableHours,
-    publishedTopic,
+    notify,
     reaperDryRun,
     quarantineDays,
     retentionDryRun,
@@ -138,5 +181,48 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     ...(sourceBuckets === undefined ? {} : { sourceBuckets }),
     ...(kmsKeys === undefined ? {} : { kmsKeys }),
     ...(distributionRegions === undefined ? {} : { distributionRegions }),
+  };
+}
+
+function readNotify(read: (key: Key) => string | undefined, wrong: string[]): NotifySettings {
+  const chosen = read('notifyOn')?.split(',');
+  const topic = read('notifyTopic') === 'yes';
+  const to = read('notifyEmail')?.split(',');
+  const from = read('notifySender');
+  const [host = '', port = ''] = read('notifyRelay')?.split(':') ?? [];
+  const tls = (read('notifyRelayTls') ?? (port === '465' ? 'tls' : 'starttls')) as
+    | 'tls'
+    | 'starttls'
+    | 'none';
+  const relaySecret = read('notifyRelaySecret');
+  const url = read('notifyWebhook');
+  const webhookSecret = read('notifyWebhookSecret');
+  if ((to === undefined) !== (from === undefined)) {
+    wrong.push('notifyEmail and notifySender go together: whom to mail, and in whose name');
+  }
+  if (host !== '' && to === undefined) wrong.push('notifyRelay is for mail: notifyEmail says to whom');
+  if (relaySecret !== undefined && tls === 'none') {
+    wrong.push('notifyRelaySecret would cross the network as it is: notifyRelayTls is none');
+  }
+  if ((url === undefined) !== (webhookSecret === undefined)) {
+    wrong.push(
+      'notifyWebhook and notifyWebhookSecret go together: its receiver must be able to tell who posts',
+    );
+  }
+  const relay = {
+    host,
+    port: Number(port),
+    tls,
+    ...(relaySecret === undefined ? {} : { secretParameter: relaySecret }),
+  };
+  return {
+    on: chosen === undefined ? NOTIFY_ON : busEventTypes.filter((type) => chosen.includes(eventSlug(type))),
+    topic,
+    ...(to === undefined || from === undefined
+      ? {}
+      : { email: { to, from, ...(host === '' ? {} : { relay }) } }),
+    ...(url === undefined || webhookSecret === undefined
+      ? {}
+      : { webhook: { url, secretParameter: webhookSecret } }),
   };
 }

@@ -20,6 +20,7 @@ import { type StubBehaviour, StubHost } from './instance-host/stub.ts';
 import { answerLambda } from './lambda/rest.ts';
 import { LambdaRuntime } from './lambda/runtime.ts';
 import { Regions } from './regions.ts';
+import { Ses } from './ses/server.ts';
 import { lockDirectory } from './state-directory.ts';
 import { createStates, type States } from './states/service.ts';
 import { Storage } from './storage/fauxqs.ts';
@@ -75,6 +76,8 @@ export interface Cloud {
   readonly faults: Faults;
   /** Roles, their keys and policies, and what was asked about them. */
   readonly iam: Iam;
+  /** Mails that were sent, and who may send. */
+  readonly ses: Ses;
   /** Makes new things of EC2 slow to be seen. */
   readonly consistency: Consistency;
   /** Names of the EC2 actions that are emulated. */
@@ -162,6 +165,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       hostAddress: workerImage === undefined ? undefined : HOST_ADDRESS,
     });
     const storage = new Storage({ stateDirectory, region });
+    const ses = new Ses();
     const bus = new EventBus({ clock, region, accountId });
     const states: States = createStates({
       putEvents: (entries, roleArn) => {
@@ -264,6 +268,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
           const { quotas } = await regions.of(scope.region);
           await json(quotas)(request, response, url, scope);
         },
+        ses: home((request, response, url) => ses.answer(request, response, url)),
         sns: stored,
         sqs: stored,
         ssm: async (request, response, url, scope) => {
@@ -309,6 +314,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       events,
       faults,
       iam,
+      ses,
       consistency,
       ec2Actions: ec2.actionNames,
       workers: workerImage === undefined ? 'processes' : 'machines',

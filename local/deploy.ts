@@ -9,6 +9,7 @@ import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client
 import { CreateStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
 import { CreateTopicCommand, SNSClient } from '@aws-sdk/client-sns';
 import { apiRoutes } from '../core/api/routes.ts';
+import { busEventTypes, SOURCE } from '../core/events.ts';
 import {
   apiFunctions,
   type EnvironmentOf,
@@ -16,13 +17,14 @@ import {
   pascalCase,
 } from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
+import type { EventPattern } from './event-pattern.ts';
 import type { Statement } from './iam/policy.ts';
 
 /** What CDK does on AWS, done on the local cloud: the same bundles, the same state machine file, the same variables. */
 export interface Deployment {
   readonly stateMachineArn: string;
   readonly artifactsBucket: string;
-  /** Tells of published images. */
+  /** Tells of builds and images. */
   readonly topicArn: string;
 }
 
@@ -45,6 +47,12 @@ const RETENTION_EVERY_SECONDS = 24 * 3600;
 /** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
 const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
 
+/** All events but the beginnings of builds, as infra/settings.ts has it. */
+const noticed: EventPattern = {
+  source: [SOURCE],
+  'detail-type': busEventTypes.filter((type) => type !== 'Build Started'),
+};
+
 const distributionRegions = 'us-west-2,eu-west-1,eu-central-1,ap-southeast-2';
 
 export interface DeploySettings {
@@ -56,6 +64,8 @@ export interface DeploySettings {
   readonly resumableHours?: number;
   /** What the paths of SSM parameters begin with; infra/ has /ami-foundry/. */
   readonly parameterPrefix?: string;
+  /** The environment of the notify function: who is told by mail and webhook; nobody when absent. */
+  readonly notify?: EnvironmentOf<'notify'>;
   /** How many days an image that retires is put away before it is deleted; infra/ has 14. */
   readonly quarantineDays?: number;
   /** How long after the end of an execution its last calls may still take effect; infra/ has 600. */
@@ -85,6 +95,7 @@ export async function deploy(
     // Functions end with their execution, and what is asynchronous takes some tens of milliseconds: this is many times as long.
     graceSeconds = 1,
     parameterPrefix = '/',
+    notify = {},
     policies,
   }: DeploySettings = {},
 ): Promise<Deployment> {
@@ -176,6 +187,8 @@ export async function deploy(
       QUARANTINE_DAYS: String(quarantineDays),
       DRY_RUN: 'no',
     },
+    'record-build': { ARTIFACTS_BUCKET: artifactsBucket },
+    notify,
   };
   const arns = new Map<FunctionName, string>();
   for (const name of Object.keys(environments) as FunctionName[]) {
@@ -213,20 +226,31 @@ export async function deploy(
     target: 'ami-foundry-retention',
     input: {},
   });
+  cloud.events.rule('ami-foundry-record-build', {
+    stateMachineArn,
+    statuses: ['RUNNING', 'SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT'],
+    target: 'ami-foundry-record-build',
+    input: ({ executionArn: execution, status }) => ({ execution, status }),
+  });
+  for (const channel of ['email', 'webhook'] as const) {
+    if (notify[channel === 'email' ? 'MAIL_TO' : 'WEBHOOK_URL'] === undefined) continue;
+    cloud.events.patternRule(`ami-foundry-notify-${channel}`, {
+      pattern: noticed,
+      target: 'ami-foundry-notify',
+      input: (event) => ({ channel, event }),
+    });
+  }
   const topic = await announcements(new SNSClient(client), cloud);
   return { stateMachineArn, artifactsBucket, topicArn: topic };
 }
 
-/** As infra/announcements.ts: images that are published or retire are told to a topic. */
+/** As infra/announcements.ts: what is said of builds and images is told to a topic. */
 async function announcements(sns: SNSClient, cloud: Cloud): Promise<string> {
   const { TopicArn: topicArn = '' } = await sns.send(
     new CreateTopicCommand({ Name: 'ami-foundry-published' }),
   );
   cloud.events.patternRule('ami-foundry-published', {
-    pattern: {
-      source: ['ami-foundry'],
-      'detail-type': ['Image Published', 'Image Quarantined', 'Image Restored', 'Image Retired'],
-    },
+    pattern: noticed,
     target: topicArn,
   });
   return topicArn;

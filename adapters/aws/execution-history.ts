@@ -18,6 +18,16 @@ const page = z.object({
   nextToken: z.optional(z.string()),
 });
 
+const execution = z.object({
+  status: z.string(),
+  startDate: z.number(),
+  stopDate: z.optional(z.number()),
+  input: z._default(z.string(), '{}'),
+  output: z.optional(z.string()),
+  error: z.optional(z.string()),
+  cause: z.optional(z.string()),
+});
+
 const entered = z.object({ stateEnteredEventDetails: z.object({ input: z.string() }) });
 
 /** Step Functions keeps at most 25,000 events of an execution and gives 1,000 at once. */
@@ -28,17 +38,25 @@ const NEWEST = 20;
 /** 64 pieces of a disk that are written side by side have eight events each, none of them with the state of the build. */
 const PAGES_OF_NEWEST = 40;
 
-/** By aws4fetch: client-sfn would take the function that asks past its 300 kB. */
+/** Executions of any state machine, by aws4fetch: client-sfn would take the function that asks past its 300 kB. */
 export const executionHistory = (environment: NodeJS.ProcessEnv): ExecutionHistory => {
-  const ask = async (executionArn: string, more: object): Promise<z.output<typeof page>> => {
-    const call = jsonService(environment, regionOf(executionArn), {
+  const call = async (operation: string, executionArn: string, more: object): Promise<unknown> =>
+    await jsonService(environment, regionOf(executionArn), {
       service: 'states',
       target: 'AWSStepFunctions',
       json: '1.0',
-    });
-    return page.parse(await call('GetExecutionHistory', { executionArn, ...more }));
-  };
+    })(operation, { executionArn, ...more });
+  const ask = async (executionArn: string, more: object): Promise<z.output<typeof page>> =>
+    page.parse(await call('GetExecutionHistory', executionArn, more));
+  const time = (seconds: number): string => new Date(seconds * 1000).toISOString();
   return {
+    async describe(executionArn) {
+      const { startDate, stopDate, ...rest } = execution.parse(
+        await call('DescribeExecution', executionArn, {}),
+      );
+      return { ...rest, startedAt: time(startDate), endedAt: stopDate === undefined ? null : time(stopDate) };
+    },
+
     async events(executionArn) {
       const found: HistoryEvent[] = [];
       let nextToken: string | undefined;
@@ -53,7 +71,7 @@ export const executionHistory = (environment: NodeJS.ProcessEnv): ExecutionHisto
           found.push({
             id,
             previous: previousEventId,
-            at: new Date(timestamp * 1000).toISOString(),
+            at: time(timestamp),
             type,
             ...details.safeParse(detail).data,
           });

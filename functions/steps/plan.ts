@@ -5,8 +5,10 @@ import { type BuildState, buildState, type Execution, regionOf } from '../../cor
 import type { Clock } from '../../core/clock.ts';
 import { MOST_PIECES, PIECES_PER_GIB } from '../../core/disk-blocks.ts';
 import { FactoryError } from '../../core/errors.ts';
+import { estimate, estimated } from '../../core/estimate.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
-import { LINGER_SECONDS, renderJob } from '../../core/job.ts';
+import { renderJob } from '../../core/job.ts';
+import { LINGER_SECONDS } from '../../core/machines.ts';
 import { artifactKey, buildTags, pieceKey, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
 import type { Artifacts, Image, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
@@ -98,6 +100,7 @@ export const plan =
         road: recipe.image.road ?? 'unix',
         encryption: planEncryption(recipe, arn),
         warnings: roadWarnings(recipe),
+        estimate: expectation(resolved, arn, settings),
         worker: {
           imageId: workerImage,
           instanceTypes: instanceTypes(recipe, settings),
@@ -117,6 +120,25 @@ export const plan =
       ...(resumed ? { snapshot: resumed } : {}),
     };
   };
+
+/** What the build will take, of which the state has what its receipt is compared with. */
+function expectation(
+  resolved: ResolvedBuild,
+  executionArn: string,
+  settings: PlanSettings,
+): NonNullable<BuildState['plan']['estimate']> {
+  const [instanceType] = instanceTypes(resolved.recipe, settings);
+  const { seconds, price, phases } = estimate({
+    ...estimated(resolved),
+    region: regionOf(executionArn),
+    ...(instanceType === undefined ? {} : { instanceType }),
+  });
+  return {
+    seconds,
+    dollars: Math.round(price.build * 10_000) / 10_000,
+    phases: phases.map((phase) => ({ name: phase.name, seconds: phase.seconds })),
+  };
+}
 
 /**
  * Takes an image over: an old image that is wanted today is no old image, so what its recipe says of retention, it says from now on; and its

@@ -31,7 +31,7 @@ interface SalvageDependencies {
   readonly snapshots: Snapshots;
   readonly images: Images;
   readonly artifacts: Artifacts;
-  readonly history: ExecutionHistory;
+  readonly history: Pick<ExecutionHistory, 'events'>;
   readonly clock: Clock;
   readonly settings: z.output<(typeof functionEnvironment)['salvage']>;
 }

@@ -37,6 +37,10 @@ export async function askedBy(request: IncomingMessage, url: URL, scope: Scope):
       request.method === 'POST' ? 'Invoke' : name === undefined ? 'ListFunctions' : 'GetFunction';
     return { service, region, action, input: name === undefined ? {} : { FunctionName: name } };
   }
+  if (service === 'ses') {
+    const action = request.method === 'GET' ? 'GetEmailIdentity' : 'SendEmail';
+    return { service, region, action, input: json(await bodyAhead(request)) };
+  }
   const form = request.method === 'GET' ? url.search : await bodyAhead(request);
   const parameters = new URLSearchParams(form);
   const action = parameters.get('Action') ?? '';

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type {
   AddTagsToResourceCommandInput,
   DeleteParameterCommandInput,
@@ -58,14 +59,17 @@ export class Parameters implements AwsJsonService, ImageParameters {
     const read = <T>(...names: string[]) => members<T>(operation, body, names);
     switch (operation) {
       case 'GetParameter': {
-        const { Name } = read<GetParameterCommandInput>('Name', 'WithDecryption');
-        const found = this.#find(Name ?? '');
+        const { Name, WithDecryption } = read<GetParameterCommandInput>('Name', 'WithDecryption');
+        const found = readable(this.#find(Name ?? ''), WithDecryption);
         if (!found) throw notFound(Name);
         return { Parameter: found };
       }
       case 'GetParameters': {
-        const names = checkNames(read<GetParametersCommandInput>('Names', 'WithDecryption').Names);
-        const found = names.map((name) => ({ name, parameter: this.#find(name) }));
+        const { Names, WithDecryption } = read<GetParametersCommandInput>('Names', 'WithDecryption');
+        const found = checkNames(Names).map((name) => ({
+          name,
+          parameter: readable(this.#find(name), WithDecryption),
+        }));
         return {
           Parameters: found.flatMap(({ parameter }) => parameter ?? []),
           InvalidParameters: found.filter(({ parameter }) => !parameter).map(({ name }) => name),
@@ -182,7 +186,7 @@ export class Parameters implements AwsJsonService, ImageParameters {
       .sort();
     // GetParametersByPath, MaxResults: 1 to 10, 10 by default.
     const { items, ...more } = pageOf(names, input, 10);
-    return { Parameters: items.map((name) => this.#find(name)), ...more };
+    return { Parameters: items.map((name) => readable(this.#find(name), input.WithDecryption)), ...more };
   }
 
   #history(input: GetParameterHistoryCommandInput) {
@@ -199,7 +203,7 @@ export class Parameters implements AwsJsonService, ImageParameters {
         Policies: [],
         Tier: 'Standard',
         Type: one.type,
-        Value: one.value,
+        Value: one.type === SECRET && input.WithDecryption !== true ? sealed(one.value) : one.value,
         Version: one.version,
       })),
       ...more,
@@ -234,6 +238,16 @@ export class Parameters implements AwsJsonService, ImageParameters {
     return found;
   }
 }
+
+const SECRET = 'SecureString';
+
+/** What a SecureString is to who does not ask for decryption ("A SecureString parameter", Systems Manager User Guide). */
+const sealed = (value: string): string => createHash('sha512').update(value).digest('base64');
+
+const readable = (parameter: Parameter | undefined, decrypt: boolean | undefined): Parameter | undefined =>
+  parameter?.Type === SECRET && decrypt !== true
+    ? { ...parameter, Value: sealed(parameter.Value ?? '') }
+    : parameter;
 
 function checkNames(names: readonly string[] = []): readonly string[] {
   if (names.length < 1 || names.length > MOST_NAMES) {

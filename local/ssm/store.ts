@@ -1,4 +1,4 @@
-import type { PutParameterCommandInput } from '@aws-sdk/client-ssm';
+import type { ParameterType, PutParameterCommandInput } from '@aws-sdk/client-ssm';
 import { visible } from '../ec2/image-access.ts';
 import type { Region } from '../ec2/region.ts';
 import { checkTags } from '../ec2/tag-sets.ts';
@@ -8,7 +8,7 @@ import { JsonFile } from '../state-directory.ts';
 interface Version {
   value: string;
   version: number;
-  type: 'String' | 'StringList';
+  type: ParameterType;
   dataType: string;
   /** Epoch milliseconds. */
   modified: number;
@@ -109,7 +109,6 @@ export class ParameterStore {
         'A parameter type is required when you create a parameter.',
       );
     }
-    if (type === 'SecureString') throw unsupported('SecureString parameters');
     if (input.Tier !== undefined && input.Tier !== 'Standard') throw unsupported(`the tier ${input.Tier}`);
     const dataType = input.DataType ?? known?.dataType ?? 'text';
     if (dataType === IMAGE && !/^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(value)) {

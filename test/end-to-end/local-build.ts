@@ -30,7 +30,7 @@ export interface Factory extends AsyncDisposable {
   readonly ec2: EC2Client;
   readonly s3: S3Client;
   readonly stateDirectory: string;
-  /** Tells of published images. */
+  /** Tells of builds and images. */
   readonly topicArn: string;
   /** Starts an execution with this very input and returns its ARN. */
   start(input: unknown, name?: string): Promise<string>;

@@ -158,7 +158,7 @@ function functions(): Record<string, Handler> {
     rollBack: rollBack({ ...regional, settings: { RESUMABLE_HOURS: 24 } }),
     salvage: salvage({
       ...world,
-      history: { events: async () => [], newestState: async () => undefined },
+      history: { events: async () => [] },
       settings: { ARTIFACTS_BUCKET: 'bucket', RESUMABLE_HOURS: resumableHours },
     }),
   };

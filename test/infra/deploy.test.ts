@@ -48,7 +48,7 @@ describe('the template', () => {
         alarms: 'yes',
         alarmEmail: 'ops@example.com',
         dashboard: 'yes',
-        publishedTopic: 'yes',
+        notifyTopic: 'yes',
         distributionRegions: 'us-west-2,eu-central-1',
         sourceBuckets: 'company',
         kmsKeys: 'arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-0123456789ab',

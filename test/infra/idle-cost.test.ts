@@ -54,7 +54,7 @@ beforeAll(() => {
     alarms: 'yes',
     alarmEmail: 'ops@example.com',
     dashboard: 'yes',
-    publishedTopic: 'yes',
+    notifyTopic: 'yes',
   });
 }, 60_000);
 
@@ -85,7 +85,7 @@ describe('while nothing is built', () => {
       expect.arrayContaining([
         { type: 'AWS::CloudWatch::Alarm', dollars: said('alarms') },
         { type: 'AWS::CloudWatch::Dashboard', dollars: said('dashboard') },
-        { type: 'AWS::KMS::Key', dollars: said('publishedTopic') },
+        { type: 'AWS::KMS::Key', dollars: said('notifyTopic') },
       ]),
     );
     expect(bill(everything)).toHaveLength(3);

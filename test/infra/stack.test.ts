@@ -15,7 +15,15 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 let stack: Synthesized;
 beforeAll(() => {
   // With every setting that a function has in its environment only if the deployment says it.
-  stack = synthesize({ distributionRegions: 'eu-west-1,us-west-2' });
+  stack = synthesize({
+    distributionRegions: 'eu-west-1,us-west-2',
+    notifyEmail: 'images@example.org',
+    notifySender: 'factory@example.org',
+    notifyRelay: 'relay.example.org:587',
+    notifyRelaySecret: '/company/relay',
+    notifyWebhook: 'https://hooks.example.org/images',
+    notifyWebhookSecret: '/company/webhook',
+  });
 });
 
 describe('synthesis', () => {
@@ -187,7 +195,18 @@ describe('settings', () => {
       windowsImageParameter: '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base',
       parameterPrefix: '/ami-foundry/',
       resumableHours: 24,
-      publishedTopic: false,
+      notify: {
+        on: [
+          'Build Succeeded',
+          'Build Failed',
+          'Build Aborted',
+          'Image Published',
+          'Image Quarantined',
+          'Image Restored',
+          'Image Retired',
+        ],
+        topic: false,
+      },
       reaperDryRun: false,
       quarantineDays: 14,
       retentionDryRun: false,
@@ -219,6 +238,13 @@ describe('settings', () => {
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
     [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],
+    [{ publishedTopic: 'yes' }, /publishedTopic is called notifyTopic now/],
+    [{ notifyOn: 'build-failed,everything' }, /notifyOn is "build-failed,everything"/],
+    [{ notifyEmail: 'a@example.org' }, /notifyEmail and notifySender go together/],
+    [{ notifyRelay: 'relay.example.org:25' }, /notifyRelay is for mail/],
+    [{ notifyRelaySecret: '/relay', notifyRelayTls: 'none' }, /would cross the network as it is/],
+    [{ notifyWebhook: 'http://example.org/', notifyWebhookSecret: '/hook' }, /notifyWebhook is "http:/],
+    [{ notifyWebhook: 'https://example.org/' }, /notifyWebhook and notifyWebhookSecret go together/],
     [{ parameterPrefix: '/company' }, /parameterPrefix is "\/company"/],
     [{ alarms: 'yes', alarmTopic: 'operators' }, /alarmTopic is "operators"/],
     [{ alarmEmail: 'ops@example.com' }, /alarmTopic and alarmEmail are told of alarms/],

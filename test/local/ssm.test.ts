@@ -57,10 +57,18 @@ test.each([
   ['a long value', { Value: 'x'.repeat(4097) }, 'ValidationException'],
   ['no type', { Name: '/new', Type: undefined }, 'ValidationException'],
   ['an image that is none', { DataType: 'aws:ec2:image', Value: 'freebsd' }, 'ValidationException'],
-  ['a secret', { Name: '/secret', Type: 'SecureString' as const }, 'UnsupportedByLocalCloud'],
   ['a tier', { Name: '/tier', Tier: 'Advanced' as const }, 'UnsupportedByLocalCloud'],
 ])('%s is refused', async (_what, change, name) => {
   await expect(put(change)).rejects.toMatchObject({ name });
+});
+
+// "A SecureString parameter", Systems Manager User Guide; GetParameter, WithDecryption.
+test('a secret is read by who asks for decryption', async () => {
+  await put({ Name: '/secret', Type: 'SecureString', Value: 'hunter2' });
+  const read = async (more: object) =>
+    (await ssm.send(new GetParameterCommand({ Name: '/secret', ...more }))).Parameter;
+  expect(await read({ WithDecryption: true })).toMatchObject({ Type: 'SecureString', Value: 'hunter2' });
+  expect((await read({}))?.Value).not.toContain('hunter2');
 });
 
 // "Working with parameter versions" and "Working with parameter labels".
