@@ -2,14 +2,16 @@
 // The builds of a matrix are made one after the other.
 import { execFile } from 'node:child_process';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { DescribeImagesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { coordinatesText, readRecipeFile, type WantedBuild } from '../cli/recipe-file.ts';
 import { addSetting, type Settings } from '../cli/setting.ts';
+import { type Receipt, receiptSchema } from '../core/api/receipt.ts';
 import { FactoryError } from '../core/errors.ts';
-import { executionName, imageRecordKey, tagKey } from '../core/names.ts';
+import { artifactKey, executionName, imageRecordKey, tagKey } from '../core/names.ts';
 import { type Recipe, recipeDigest } from '../core/recipe.ts';
 import { roadWarnings } from '../core/windows-road.ts';
 import { showProgress } from './build-progress.ts';
@@ -118,8 +120,13 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
     '  aws ec2 describe-images --owners self',
     `  aws stepfunctions get-execution-history --execution-arn ${executionArn}`,
   ];
+  // Path-style: the local cloud has one host name for all buckets.
+  const s3 = new S3Client({ ...client, forcePathStyle: true });
+  const price = receiptLines(await receiptOf(s3, artifactsBucket, execution.name ?? ''));
   if (execution.status !== 'SUCCEEDED') {
-    console.error([`\n${execution.status}: ${execution.error}\n${execution.cause}`, ...look].join('\n'));
+    console.error(
+      [`\n${execution.status}: ${execution.error}\n${execution.cause}`, ...price, ...look].join('\n'),
+    );
     return false;
   }
   const result = JSON.parse(execution.output ?? '{}') as BuildResult;
@@ -134,8 +141,6 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
     ['manifest', 'manifest.mtree.gz', `${place}.mtree.gz`],
     ['SBOM', 'sbom.cdx.json', `${place}.cdx.json`],
   ] as const;
-  // Path-style: the local cloud has one host name for all buckets.
-  const s3 = new S3Client({ ...client, forcePathStyle: true });
   for (const [, file, path] of beside) {
     const { Body } = await s3.send(
       new GetObjectCommand({ Bucket: artifactsBucket, Key: imageRecordKey(maker, file) }),
@@ -152,12 +157,52 @@ async function build(cloud: Cloud, wanted: WantedBuild, out: string, state: stri
       `disk      ${raw}  (${size / 2 ** 30} GiB, ${((blocks * 512) / 1e6).toFixed(0)} MB of it written)`,
       ...beside.map(([what, , path]) => `${what.padEnd(8)}  ${path}`),
       `time      ${seconds.toFixed(1)} s${result.report && !result.adopted ? `, of which the worker took ${result.report.seconds.toFixed(1)} s` : ''}`,
+      ...price,
       ...look,
     ]
       .filter((line, index) => index === 0 || line !== '')
       .join('\n'),
   );
   return true;
+}
+
+/** It is written when EventBridge has told of the end, a moment later. */
+async function receiptOf(s3: S3Client, bucket: string, build: string): Promise<Receipt | undefined> {
+  for (let tries = 0; tries < RECEIPT_TRIES; tries++) {
+    try {
+      const { Body } = await s3.send(
+        new GetObjectCommand({ Bucket: bucket, Key: artifactKey(build, 'receipt.json') }),
+      );
+      return receiptSchema.parse(JSON.parse((await Body?.transformToString()) ?? ''));
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'NoSuchKey')) throw error;
+    }
+    await pause(RECEIPT_PAUSE_MILLISECONDS);
+  }
+  return undefined;
+}
+
+/** Ten seconds: a cold function and a long history take one. */
+const RECEIPT_TRIES = 100;
+const RECEIPT_PAUSE_MILLISECONDS = 100;
+
+/** What costs most; the rest is in the receipt. */
+const RECEIPT_LINES = 3;
+
+function receiptLines(receipt: Receipt | undefined): string[] {
+  if (receipt === undefined)
+    return ['price     no receipt was written: see the log of the record-build function'];
+  const { dollars, estimate, prices, lines, build, monthlyDollars } = receipt;
+  const money = (value: number | null) => (value === null ? '?' : `$${value.toFixed(4)}`);
+  const dearest = lines
+    .toSorted((a, b) => (b.dollars ?? 0) - (a.dollars ?? 0))
+    .slice(0, RECEIPT_LINES)
+    .map((line) => `${line.name} ${money(line.dollars)}`);
+  return [
+    `price     ${money(dollars)}, list prices of ${prices.region} (${prices.asOf}) as if on AWS${estimate === null ? '' : `; estimated before: ${money(estimate.dollars)} and ${estimate.seconds} s`}`,
+    `          of that ${dearest.join(', ')}; ${money(monthlyDollars)} a month for what stays`,
+    `          receipt: ${artifactKey(build, 'receipt.json')} in the artifacts bucket`,
+  ];
 }
 
 /** The build that made an image: not this one, when the image was adopted. */
