@@ -61,6 +61,16 @@ export class Front {
         response.destroy();
       });
     });
+    // Node's own answers have no body. Who asks this way is not known yet; an HTTP API has something to say, other services close.
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (!socket.writable) return;
+      const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
+      const status = tooLong ? '431 Request Header Fields Too Large' : '400 Bad Request';
+      const body = JSON.stringify({ message: status.slice(4) });
+      socket.end(
+        `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+      );
+    });
     // Presigned downloads and consoles are polled by curl and SDKs with keep-alive; 5 s of Node's default is too short
     // for a client that pauses between polls and then meets a closing socket.
     this.#server.keepAliveTimeout = 60_000;

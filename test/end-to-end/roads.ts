@@ -11,6 +11,7 @@ import { paginateGetExecutionHistory, StopExecutionCommand } from '@aws-sdk/clie
 import { DeleteParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { AwsClient } from 'aws4fetch';
 import { expect } from 'vitest';
+import { factoryApi } from '../../cli/api.ts';
 import type { Journal } from '../../core/publication.ts';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import type { RecordedCall } from '../../local/faults.ts';
@@ -384,6 +385,13 @@ export const roads: readonly Road[] = [
       }),
     end: 'InvalidRequest',
   },
+  // It keeps its name, which the API knows builds by.
+  {
+    name: 'is asked about',
+    recipe: { bootTest: {}, ...everywhere('asked') },
+    after: asksTheApi,
+    end: 'SUCCEEDED',
+  },
   { name: 'retires', recipe: everywhere('once-published'), after: retires, end: 'SUCCEEDED' },
   {
     name: 'would be public',
@@ -407,6 +415,42 @@ export const roads: readonly Road[] = [
   { name: 'is stopped while it works', abortIn: 'WaitForWorker', end: 'ABORTED' },
   { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
 ];
+
+/** What people ask of the HTTP API: of a build that is over, one that runs, one that is stopped and goes on. */
+async function asksTheApi(factory: Factory, name: string): Promise<void> {
+  const { cloud } = factory;
+  const { endpoint: url, region } = cloud;
+  const api = factoryApi({ url, region, credentials: () => Promise.resolve(cloud.credentials) });
+  const ended = async (id: string) => {
+    for (;;) {
+      const build = await api.call('show-build', { params: { id } });
+      if (build.status !== 'RUNNING') return build;
+      await pause(100);
+    }
+  };
+  await ended(name);
+  machineEnd = 'hang';
+  const body = { recipe: factory.recipe({ name: 'asked', bootTest: {} }) };
+  const { id } = await api.call('start-build', { body });
+  expect(await api.call('start-build', { body })).toMatchObject({ id, created: false });
+  const state = async () =>
+    (await api.call('list-builds', { query: { status: 'RUNNING' } })).builds[0]?.state;
+  while ((await state()) !== 'PauseForBoot') await pause(20);
+  const query = { source: 'boot-m6i.large' };
+  await api.call('show-build', { params: { id } });
+  await api.call('build-log', { params: { id }, query });
+  await api.call('abort-build', { params: { id } });
+  machineEnd = 'panic';
+  const again = await api.call('resume-build', { params: { id } });
+  expect(await ended(again.id)).toMatchObject({ failure: { code: 'BootPanicked' } });
+  for (const one of [{}, query]) await api.call('build-log', { params: { id: again.id }, query: one });
+  machineEnd = 'ok';
+  const { images } = await api.call('list-images', { query: { recipe: name } });
+  expect(new Set(images.map((image) => image.region))).toEqual(new Set([region, ...COPY_REGIONS]));
+  const imageId = images[0]?.imageId ?? '';
+  expect(await api.call('retire-image', { params: { imageId } })).toMatchObject({ imageId });
+  await api.call('openapi-document', {});
+}
 
 let machineEnd: StubMachineEnd = 'ok';
 /** The stub that roads ask for. */
