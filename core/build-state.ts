@@ -33,6 +33,9 @@ export const buildState = z.object({
   /** Stop after Plan. */
   dryRun: z._default(z.boolean(), false),
 
+  /** Also given: the matrix that publishes all its images together. The build ends before Publish, with everything kept. */
+  matrix: z.optional(z.string()),
+
   // Added by Plan.
   plan: z.object({
     build: z.string(),

@@ -398,6 +398,12 @@ export const errorCatalogue = {
     meaning: 'AWS puts the HTTP API off, or it ran out of time.',
   },
   ApiFailed: { owner: 'factory', retryable: false, meaning: 'The HTTP API failed at a good request.' },
+  MatrixFailed: {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'More builds of a matrix failed than it tolerates, or its images could not be published together.',
+  },
   RollBackIncomplete: {
     owner: 'factory',
     retryable: true,

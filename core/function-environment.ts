@@ -92,9 +92,20 @@ export const functionEnvironment = {
     RESUMABLE_HOURS: hours,
   }),
   'clean-up': z.object({ ARTIFACTS_BUCKET: bucket }),
+  'name-build': z.object({
+    ARTIFACTS_BUCKET: bucket,
+    /** Whose executions the builds are. */
+    STATE_MACHINE_ARN: stateMachine,
+  }),
+  'recall-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'report-matrix': z.object({ ARTIFACTS_BUCKET: bucket, STATE_MACHINE_ARN: stateMachine }),
   reaper: z.object({
     /** Whose executions the builds are. */
     STATE_MACHINE_ARN: stateMachine,
+    /** Whose executions the matrices are. */
+    MATRIX_STATE_MACHINE_ARN: stateMachine,
+    /** How long what was held for a matrix that failed waits for the next attempt. */
+    RESUMABLE_HOURS: hours,
     ARTIFACTS_BUCKET: bucket,
     /** Where copies may be, beside the factory's own region. */
     DISTRIBUTION_REGIONS: z.optional(list),
@@ -106,7 +117,18 @@ export const functionEnvironment = {
       z.transform((answer) => answer === 'yes'),
     ),
   }),
-  'start-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
+  'start-build': z.object({
+    STATE_MACHINE_ARN: stateMachine,
+    MATRIX_STATE_MACHINE_ARN: stateMachine,
+    /** Takes the list of a matrix' builds. */
+    ARTIFACTS_BUCKET: bucket,
+  }),
+  'show-matrix': z.object({
+    STATE_MACHINE_ARN: stateMachine,
+    MATRIX_STATE_MACHINE_ARN: stateMachine,
+    ARTIFACTS_BUCKET: bucket,
+  }),
+  'abort-matrix': z.object({ MATRIX_STATE_MACHINE_ARN: stateMachine }),
   'list-builds': z.object({ STATE_MACHINE_ARN: stateMachine }),
   'show-build': z.object({ STATE_MACHINE_ARN: stateMachine, ARTIFACTS_BUCKET: bucket }),
   'resume-build': z.object({ STATE_MACHINE_ARN: stateMachine }),
@@ -161,6 +183,13 @@ export const eventFunctions = [
 ] as const satisfies FunctionName[];
 export type EventFunctionName = (typeof eventFunctions)[number];
 
+/** Steps of a matrix, which no single build takes. */
+export const matrixFunctions = [
+  'name-build',
+  'recall-build',
+  'report-matrix',
+] as const satisfies FunctionName[];
+
 /** Those that API Gateway calls; each has the name of its route in core/api/routes.ts. */
 export const apiFunctions = [
   'start-build',
@@ -168,6 +197,8 @@ export const apiFunctions = [
   'show-build',
   'resume-build',
   'abort-build',
+  'show-matrix',
+  'abort-matrix',
   'build-log',
   'list-images',
   'retire-image',

@@ -37,6 +37,14 @@ export function executionName(recipeName: string, recipeDigest: string, attempt 
   return attempt === 1 ? name : `${name}-${attempt}`;
 }
 
+/** The name of an attempt, by that of the first one. */
+export const attemptAt = (first: string, attempt: number): string =>
+  attempt === 1 ? first : `${first}-${attempt}`;
+
+/** Name of the execution of a matrix: all its builds and how they are run are in the digest. */
+export const matrixName = (recipeName: string, digest: string, attempt = 1): string =>
+  executionName(`matrix-${recipeName}`, digest, attempt);
+
 /** The name of the next attempt at a build: 80 characters at most, as Step Functions allows. */
 export function nextAttempt(name: string): string {
   const [, base = name, attempt = '1'] =
@@ -123,6 +131,25 @@ export const quarantineKey = (region: string, imageId: string): string => `retir
 /** Where the journals of publications lie until these have succeeded or been rolled back. */
 export const openJournals = 'publications/open/';
 export const journalKey = (build: string): string => `${openJournals}${build}.json`;
+
+/** The builds that a matrix consists of: their inputs. */
+export const matrixListKey = (matrix: string): string => `matrices/${matrix}.json`;
+/** Names of the executions that its builds became, one object for each: the keys say all. */
+export const matrixBuilds = (matrix: string): string => `matrices/${matrix}/`;
+export const matrixBuildKey = (matrix: string, index: number | '*', build: string): string =>
+  `${matrixBuilds(matrix)}${index}/${build}`;
+
+/** By the index of the build, out of such keys. A name that somebody else took in between stands beside the one that was taken then. */
+export function chosenNames(keys: readonly string[]): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  const attempt = (name: string) => Number(/-[0-9a-f]{12}-(\d+)$/.exec(name)?.[1] ?? 1);
+  for (const key of keys) {
+    const [name = '', index] = key.split('/').reverse();
+    const known = names.get(Number(index));
+    if (known === undefined || attempt(known) < attempt(name)) names.set(Number(index), name);
+  }
+  return names;
+}
 
 export type Tags = Readonly<Record<string, string>>;
 

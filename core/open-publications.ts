@@ -6,6 +6,8 @@ import { putBack } from './put-back.ts';
 
 interface Circumstances extends Publisher {
   readonly executions: Executions;
+  /** Executions of matrices. */
+  readonly matrices: Pick<Executions, 'describe'>;
   readonly records: Records;
   readonly clock: Clock;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -29,7 +31,7 @@ export interface OpenPublications {
  * the grace period, and until then everything is put back at each run.
  */
 export async function openPublications(
-  { executions, records, regions, pause, clock, log }: Circumstances,
+  { executions, matrices, records, regions, pause, clock, log }: Circumstances,
   build: string | undefined,
   { GRACE_SECONDS: grace, DRY_RUN: dryRun }: { readonly GRACE_SECONDS: number; readonly DRY_RUN: boolean },
 ): Promise<OpenPublications> {
@@ -38,7 +40,12 @@ export async function openPublications(
   let rolledBack = 0;
 
   async function settle(name: string): Promise<void> {
-    const execution = await executions.describe(name);
+    const ended = await executions.describe(name);
+    if (ended.status === 'running') return;
+    const journal = await kept.read(name);
+    if (journal === undefined) return;
+    // What is published together has succeeded when all of it has.
+    const execution = journal.matrix === undefined ? ended : await matrices.describe(journal.matrix);
     if (execution.status === 'running') return;
     if (execution.status === 'unknown') {
       // At an event it is so for a moment, or for ever: the schedule sees which.
@@ -50,8 +57,6 @@ export async function openPublications(
       if (!dryRun) await kept.close(name);
       return;
     }
-    const journal = await kept.read(name);
-    if (journal === undefined) return;
     const stuck = dryRun ? [] : await putBack({ regions, pause }, journal);
     for (const { region, why } of stuck) doubts.set(`publication of ${name} in ${region}`, why);
     for (const { region, imageId } of journal.regions) {

@@ -385,6 +385,8 @@ export type BuildExecution =
       readonly endedAt?: number | undefined;
       /** The JSON that it ended with; undefined when there is none. */
       readonly output: string | undefined;
+      /** The code that it failed with. */
+      readonly error?: string | undefined;
     };
 
 export interface Executions {
@@ -400,6 +402,8 @@ export interface Executions {
 export interface Outcomes {
   /** False also of what nobody knows any more. */
   succeeded(build: string): Promise<boolean>;
+  /** The same of a matrix of builds. */
+  matrixSucceeded(matrix: string): Promise<boolean>;
 }
 
 /** Something that happened in an execution; the data that passed between its states is left out. */

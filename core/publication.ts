@@ -12,6 +12,8 @@ export const journalSchema = z.object({
   build: z.string(),
   /** Start of the execution, ISO: its name may come again. */
   execution: z.string(),
+  /** The matrix whose images are published together: only when it has succeeded, this has. */
+  matrix: z.optional(z.string()),
   /** When it was written, ISO. */
   at: z.string(),
   /** Whether anything may be changed yet: until then the journal only keeps others away, and `before` says nothing. */

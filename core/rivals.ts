@@ -3,7 +3,7 @@ import type { journals } from './journals.ts';
 import type { Outcomes } from './ports.ts';
 import type { Journal } from './publication.ts';
 
-type Scope = Pick<Journal, 'build' | 'parameters'> & {
+type Scope = Pick<Journal, 'build' | 'parameters' | 'matrix'> & {
   readonly regions: readonly Pick<Journal['regions'][number], 'region' | 'imageId'>[];
 };
 
@@ -17,7 +17,8 @@ function meet(one: Scope, other: Scope): boolean {
 
 /**
  * The builds whose journals are open and speak of what this publication is to change: they show it to readers just now, or whatever they showed is
- * put back until their grace is over, which would take back this publication, too. What has succeeded changes nothing more.
+ * put back until their grace is over, which would take back this publication, too. What has succeeded changes nothing more; what is published
+ * with others has when their matrix has.
  */
 export async function rivalsOf(
   scope: Scope,
@@ -30,10 +31,22 @@ export async function rivalsOf(
     // Undefined when it was closed meanwhile.
     const journal = await kept.read(build);
     if (journal === undefined || !meet(scope, journal)) continue;
-    if (!(await outcomes.succeeded(build))) rivals.push(build);
+    const { matrix } = journal;
+    // It would wait for the matrix, and the matrix for it.
+    if (matrix !== undefined && matrix === scope.matrix) throw oneOfTwo(scope, build);
+    const succeeded =
+      matrix === undefined ? await outcomes.succeeded(build) : await outcomes.matrixSucceeded(matrix);
+    if (!succeeded) rivals.push(build);
   }
   return rivals;
 }
+
+const oneOfTwo = ({ build, parameters }: Scope, other: string): FactoryError =>
+  new FactoryError('InvalidRecipe', {
+    message: `${build} and ${other} of one matrix are to be published together, and are the same image or write the same parameters: ${parameters.join(', ')}`,
+    remedy:
+      'put what tells the builds apart into distribution.parameters, such as {architecture} or {filesystem}.',
+  });
 
 /** Tried again by the state machine, for three quarters of an hour. */
 export const publicationPending = (rivals: readonly string[]): FactoryError =>

@@ -12,7 +12,7 @@ const EARLIER = 1000;
  * execution only, so two who ask at the same moment get the same build; both may be told that they have started it.
  */
 export async function startAttempt(
-  runs: BuildRuns,
+  runs: Pick<BuildRuns, 'start' | 'find'>,
   {
     names,
     input,

@@ -18,18 +18,23 @@ const DETAIL_TYPE = 'Image Published' satisfies BusEventType;
  */
 export function announcements(
   scope: Construct,
-  { stateMachine, settings }: { readonly stateMachine: StateMachine; readonly settings: FoundrySettings },
+  {
+    stateMachines,
+    settings,
+  }: { readonly stateMachines: readonly StateMachine[]; readonly settings: FoundrySettings },
 ): void {
   const { partition, region, account } = Stack.of(scope);
-  stateMachine.addToRolePolicy(
-    new PolicyStatement({
-      actions: ['events:PutEvents'],
-      resources: [`arn:${partition}:events:${region}:${account}:event-bus/default`],
-      conditions: {
-        'ForAllValues:StringEquals': { 'events:source': SOURCE, 'events:detail-type': DETAIL_TYPE },
-      },
-    }),
-  );
+  for (const stateMachine of stateMachines) {
+    stateMachine.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['events:PutEvents'],
+        resources: [`arn:${partition}:events:${region}:${account}:event-bus/default`],
+        conditions: {
+          'ForAllValues:StringEquals': { 'events:source': SOURCE, 'events:detail-type': DETAIL_TYPE },
+        },
+      }),
+    );
+  }
   if (!settings.notify.topic) return;
 
   // Not alias/aws/sns, which EventBridge may not use (EventBridge User Guide, "Amazon SNS permissions").

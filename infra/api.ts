@@ -16,10 +16,11 @@ import {
   type EnvironmentOf,
   pascalCase,
 } from '../core/function-environment.ts';
-import { artifactKey, bootFileKey } from '../core/names.ts';
+import { artifactKey, bootFileKey, matrixBuilds, matrixListKey } from '../core/names.ts';
 import { factoryFunction } from './functions.ts';
 import { acknowledgeSharedWildcards, allow, describe, everywhere, executionsOf, ours } from './grants.ts';
 import type { FoundrySettings } from './settings.ts';
+import { buildMatrixName, stateMachineArn } from './state-machine.ts';
 
 /** API Gateway gives up after 30 s ("Quotas for configuring and running an HTTP API"); the function gives up first, and says so in its log. */
 const TIMEOUT = Duration.seconds(29);
@@ -64,7 +65,9 @@ function functionsOf(
   const { partition, region, account } = Stack.of(scope);
   const machine = stateMachine.stateMachineArn;
   const executions = executionsOf(scope);
+  const matrices = executionsOf(scope, buildMatrixName(scope));
   const STATE_MACHINE_ARN = machine;
+  const MATRIX_STATE_MACHINE_ARN = stateMachineArn(scope, buildMatrixName(scope));
   const ARTIFACTS_BUCKET = artifacts.bucketName;
   const consoles = [
     allow('ec2:GetConsoleOutput', `arn:${partition}:ec2:${region}:${account}:instance/*`, ours),
@@ -76,11 +79,26 @@ function functionsOf(
   const reads = allow(['states:DescribeExecution', 'states:GetExecutionHistory'], executions);
   return {
     'start-build': {
-      environment: { STATE_MACHINE_ARN },
+      environment: { STATE_MACHINE_ARN, MATRIX_STATE_MACHINE_ARN, ARTIFACTS_BUCKET },
       grants: [
         allow(['states:StartExecution', 'states:ListExecutions'], machine),
-        allow('states:DescribeExecution', executions),
+        allow('states:StartExecution', MATRIX_STATE_MACHINE_ARN),
+        allow('states:DescribeExecution', [executions, matrices]),
+        allow('s3:PutObject', artifacts.arnForObjects(matrixListKey('*'))),
       ],
+    },
+    'show-matrix': {
+      environment: { STATE_MACHINE_ARN, MATRIX_STATE_MACHINE_ARN, ARTIFACTS_BUCKET },
+      grants: [
+        allow('states:ListExecutions', machine),
+        allow('states:DescribeExecution', [executions, matrices]),
+        allow('s3:GetObject', artifacts.arnForObjects(matrixListKey('*'))),
+        allow('s3:ListBucket', artifacts.bucketArn, { StringLike: { 's3:prefix': matrixBuilds('*') } }),
+      ],
+    },
+    'abort-matrix': {
+      environment: { MATRIX_STATE_MACHINE_ARN },
+      grants: [allow(['states:DescribeExecution', 'states:StopExecution'], matrices)],
     },
     'list-builds': {
       environment: { STATE_MACHINE_ARN },
@@ -167,6 +185,7 @@ export function api(scope: Construct, targets: ApiTargets): void {
       artifactKey('*', 'console.log'),
       artifactKey('*', 'failure.json'),
       bootFileKey('*', '*', 'log'),
+      matrixListKey('*'),
     ]) {
       because(`<${bucket}.Arn>/${key}`, 'Each build has a prefix of its own.');
     }

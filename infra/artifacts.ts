@@ -13,6 +13,9 @@ const BUILD_RECORD_DAYS = 30;
 /** A disk on its way into a snapshot: gigabytes. A build ends within fourteen hours, and may be resumed the day after. */
 const PIECE_DAYS = 2;
 
+/** As long as Step Functions remembers what became of its builds (Step Functions quotas). */
+const MATRIX_DAYS = 90;
+
 /** Holds each build's job, console log and report under builds/, and each image's manifest and SBOM under images/, which do not expire. */
 export function artifactsBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, 'Artifacts', {
@@ -24,6 +27,7 @@ export function artifactsBucket(scope: Construct): Bucket {
     versioned: false,
     lifecycleRules: [
       { id: 'builds', prefix: 'builds/', expiration: Duration.days(BUILD_RECORD_DAYS) },
+      { id: 'matrices', prefix: 'matrices/', expiration: Duration.days(MATRIX_DAYS) },
       { id: 'pieces', prefix: 'pieces/', expiration: Duration.days(PIECE_DAYS) },
       { id: 'uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
     ],

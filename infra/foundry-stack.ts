@@ -6,6 +6,7 @@ import { api } from './api.ts';
 import { artifactsBucket, workerPayload } from './artifacts.ts';
 import { dashboard } from './dashboard.ts';
 import { stepFunctions } from './functions.ts';
+import { buildMatrix } from './matrix.ts';
 import { workerNetwork } from './network.ts';
 import { notify } from './notify.ts';
 import { reaper } from './reaper.ts';
@@ -18,7 +19,7 @@ export interface FoundryStackProps extends StackProps {
   readonly settings: FoundrySettings;
 }
 
-/** The whole factory: one state machine, a function per step, a bucket and a network for the workers, and the reaper. */
+/** The whole factory: two state machines, a function per step, a bucket and a network for the workers, and the reaper. */
 export class FoundryStack extends Stack {
   constructor(scope: Construct, id: string, props: FoundryStackProps) {
     const { settings, ...stackProps } = props;
@@ -32,7 +33,8 @@ export class FoundryStack extends Stack {
     });
     const stateMachine = buildImage(this, functions);
     reaper(this, { stateMachine, artifacts, settings });
-    announcements(this, { stateMachine, settings });
+    const matrices = buildMatrix(this, { functions, artifacts });
+    announcements(this, { stateMachines: [stateMachine, matrices], settings });
     recordBuild(this, { stateMachine, artifacts });
     notify(this, { settings });
     api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });

@@ -16,6 +16,7 @@ import type { WorkerPayload } from './artifacts.ts';
 import { acknowledgeWildcards, grantsOf } from './grants.ts';
 import type { WorkerNetwork } from './network.ts';
 import type { FoundrySettings } from './settings.ts';
+import { buildImageName, stateMachineArn } from './state-machine.ts';
 
 /** Half of a Task's TimeoutSeconds (120): Lambda gives up first and says so (Sandbox.Timedout), which the state machine retries. */
 const TIMEOUT = Duration.seconds(60);
@@ -50,7 +51,11 @@ export interface FunctionsProps {
 
 type Environments = { readonly [Name in StepName]: EnvironmentOf<Name> };
 
-const environments = ({ artifacts, payload, network, settings }: FunctionsProps): Environments => {
+const environments = (
+  scope: Construct,
+  { artifacts, payload, network, settings }: FunctionsProps,
+): Environments => {
+  const STATE_MACHINE_ARN = stateMachineArn(scope, buildImageName(scope));
   const ARTIFACTS_BUCKET = artifacts.bucketName;
   const place = { SUBNET_IDS: network.subnetIds.join(','), SECURITY_GROUP_ID: network.securityGroupId };
   return {
@@ -97,6 +102,9 @@ const environments = ({ artifacts, payload, network, settings }: FunctionsProps)
     'roll-back': { ARTIFACTS_BUCKET, RESUMABLE_HOURS: String(settings.resumableHours) },
     salvage: { ARTIFACTS_BUCKET, RESUMABLE_HOURS: String(settings.resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET },
+    'name-build': { ARTIFACTS_BUCKET, STATE_MACHINE_ARN },
+    'recall-build': { STATE_MACHINE_ARN },
+    'report-matrix': { ARTIFACTS_BUCKET, STATE_MACHINE_ARN },
   };
 };
 
@@ -111,7 +119,7 @@ export function stepFunctions(
     bootTestTypes: Object.values(bootTestInstanceTypes).flat(),
     windowsTypes: windowsInstanceTypes,
   });
-  const made = Object.entries(environments(props)).map(([name, environment]) => [
+  const made = Object.entries(environments(scope, props)).map(([name, environment]) => [
     name,
     stepFunction(scope, name as StepName, props, environment, grants[name as StepName]),
   ]);

@@ -12,6 +12,9 @@ import {
   imageRecordKey,
   imageRecords,
   journalKey,
+  matrixBuildKey,
+  matrixBuilds,
+  matrixListKey,
   openJournals,
   pieceKey,
   tagKey,
@@ -21,7 +24,7 @@ import { acknowledge } from './acknowledge.ts';
 import type { WorkerPayload } from './artifacts.ts';
 import type { WorkerNetwork } from './network.ts';
 import type { FoundrySettings } from './settings.ts';
-import { buildImageName } from './state-machine.ts';
+import { buildImageName, buildMatrixName, stateMachineArn } from './state-machine.ts';
 
 export interface GrantTargets {
   readonly artifacts: Bucket;
@@ -278,7 +281,7 @@ export function grantsOf(
       allow(['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
       listsJournals(artifacts),
       // Whether what stands in the way has succeeded.
-      allow('states:DescribeExecution', executionsOf(scope)),
+      allow('states:DescribeExecution', [executionsOf(scope), executionsOf(scope, buildMatrixName(scope))]),
     ],
     'roll-back': [
       describe('Images', 'Snapshots'),
@@ -298,6 +301,16 @@ export function grantsOf(
       tagAsResumable([image, snapshot]),
       allow('states:GetExecutionHistory', executionsOf(scope)),
       allow('s3:PutObject', [buildObject('failure.json'), buildObject('history.json')]),
+    ],
+    'name-build': [
+      allow('states:DescribeExecution', executionsOf(scope)),
+      allow('s3:PutObject', artifacts.arnForObjects(matrixBuildKey('*', '*', '*'))),
+    ],
+    'recall-build': [allow('states:DescribeExecution', executionsOf(scope))],
+    'report-matrix': [
+      allow('states:DescribeExecution', executionsOf(scope)),
+      allow('s3:GetObject', artifacts.arnForObjects(matrixListKey('*'))),
+      allow('s3:ListBucket', artifacts.bucketArn, { StringLike: { 's3:prefix': matrixBuilds('*') } }),
     ],
     'clean-up': [
       ...endings(scope),
@@ -326,7 +339,7 @@ export function reaperGrants(
     ...hidden(all),
     allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
     listsJournals(artifacts),
-    allow('states:DescribeExecution', executionsOf(scope)),
+    allow('states:DescribeExecution', [executionsOf(scope), executionsOf(scope, buildMatrixName(scope))]),
     allow('states:ListExecutions', stateMachine.stateMachineArn),
   ];
 }
@@ -467,10 +480,8 @@ function ec2Resources(scope: Construct) {
   };
 }
 
-export const executionsOf = (scope: Construct): string => {
-  const { partition, region, account } = Stack.of(scope);
-  return `arn:${partition}:states:${region}:${account}:execution:${buildImageName(scope)}:*`;
-};
+export const executionsOf = (scope: Construct, name = buildImageName(scope)): string =>
+  `${stateMachineArn(scope, name).replace(':stateMachine:', ':execution:')}:*`;
 
 /** One ARN per architecture. Public parameters belong to no account (Systems Manager User Guide, "Working with public parameters"). */
 function imageParameters(scope: Construct, name: string): string[] {
@@ -501,6 +512,9 @@ export function acknowledgeWildcards(role: Role, artifacts: Bucket, settings: Fo
     'Each build has a prefix of its own, each machine a file.',
   );
   because(`<${bucket}.Arn>/${journalKey('*')}`, 'Each build has a journal of its own.');
+  for (const key of [matrixListKey('*'), matrixBuildKey('*', '*', '*')]) {
+    because(`<${bucket}.Arn>/${key}`, 'Each matrix has a list of its own, each of its builds an object.');
+  }
   for (const key of [pieceKey('*', '*'), pieceKey('*', 'index'), blockDigestsKey('*', '*', '*')]) {
     because(`<${bucket}.Arn>/${key}`, 'Each build has a prefix of its own.');
   }
@@ -526,10 +540,12 @@ export function acknowledgeSharedWildcards(
   const because = (resource: string, reason: string) =>
     acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, reason);
   because('*', 'Describe calls of EC2 have no resource-level permissions.');
-  because(
-    `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${buildImageName(role)}:*`,
-    'Callers choose the names of executions; they are those of one state machine.',
-  );
+  for (const name of [buildImageName(role), buildMatrixName(role)]) {
+    because(
+      `arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${name}:*`,
+      'Callers choose the names of executions; they are those of one state machine.',
+    );
+  }
   const ec2 = 'arn:<AWS::Partition>:ec2:<AWS::Region>';
   for (const type of ['instance', 'volume']) {
     because(`${ec2}:<AWS::AccountId>:${type}/*`, 'EC2 chooses the ids; the factory’s tag is a condition.');

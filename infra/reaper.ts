@@ -9,6 +9,7 @@ import { factoryFunction } from './functions.ts';
 import { acknowledgeReaperWildcards, reaperGrants } from './grants.ts';
 import { schedule } from './schedule.ts';
 import type { FoundrySettings } from './settings.ts';
+import { buildMatrixName, stateMachineArn } from './state-machine.ts';
 
 /** What a worker that nobody watches may cost: a quarter of an hour of it. */
 const EVERY_MINUTES = 15;
@@ -39,6 +40,8 @@ export function reaper(
 ): void {
   const environment: EnvironmentOf<'reaper'> = {
     STATE_MACHINE_ARN: stateMachine.stateMachineArn,
+    MATRIX_STATE_MACHINE_ARN: stateMachineArn(scope, buildMatrixName(scope)),
+    RESUMABLE_HOURS: String(settings.resumableHours),
     ARTIFACTS_BUCKET: artifacts.bucketName,
     ...(settings.distributionRegions ? { DISTRIBUTION_REGIONS: settings.distributionRegions.join(',') } : {}),
     GRACE_SECONDS: String(GRACE_SECONDS),
@@ -66,6 +69,22 @@ export function reaper(
           build: EventField.fromPath('$.detail.name'),
           status: EventField.fromPath('$.detail.status'),
         }),
+      }),
+    ],
+  });
+
+  new Rule(scope, 'MatrixReaperRule', {
+    description:
+      'ami-foundry: what a matrix published is rolled back at once when it ended badly, and is done else',
+    eventPattern: {
+      source: ['aws.states'],
+      detailType: ['Step Functions Execution Status Change'],
+      detail: { stateMachineArn: [stateMachineArn(scope, buildMatrixName(scope))], status: ends },
+    },
+    // All builds: which of them were held for it, only these know.
+    targets: [
+      new LambdaFunction(lambda, {
+        event: RuleTargetInput.fromObject({ status: EventField.fromPath('$.detail.status') }),
       }),
     ],
   });

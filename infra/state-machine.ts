@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -8,27 +9,51 @@ import type { Construct } from 'constructs';
 import { pascalCase, type StepName } from '../core/function-environment.ts';
 import { acknowledge } from './acknowledge.ts';
 
-const definition = fileURLToPath(new URL('../statemachines/build-image.asl.json', import.meta.url));
-
 /** Its name, which functions' policies need before there is a state machine, and by which the CLI finds it. */
 export const buildImageName = (scope: Construct): string => `${Stack.of(scope).stackName}-build-image`;
 
-/** The state machine, from the very file that the local cloud runs; its holes are filled with the functions' ARNs. */
-export function buildImage(scope: Construct, functions: Readonly<Record<StepName, IFunction>>): StateMachine {
-  const stateMachine = new StateMachine(scope, 'BuildImage', {
-    stateMachineName: buildImageName(scope),
+/** The same of the state machine that builds all images of a matrix. */
+export const buildMatrixName = (scope: Construct): string => `${Stack.of(scope).stackName}-build-matrix`;
+
+export function stateMachineArn(scope: Construct, name: string): string {
+  const { partition, region, account } = Stack.of(scope);
+  return `arn:${partition}:states:${region}:${account}:stateMachine:${name}`;
+}
+
+/** The state machine that builds an image. */
+export const buildImage = (
+  scope: Construct,
+  functions: Readonly<Record<StepName, IFunction>>,
+): StateMachine => stateMachineOf(scope, 'build-image', buildImageName(scope), functions, {});
+
+/** A state machine, from the very file that the local cloud runs; its holes are filled with the functions' ARNs, and others. */
+export function stateMachineOf(
+  scope: Construct,
+  file: 'build-image' | 'build-matrix',
+  stateMachineName: string,
+  functions: Readonly<Record<StepName, IFunction>>,
+  others: Readonly<Record<string, string>>,
+): StateMachine {
+  const id = pascalCase(file);
+  const definition = fileURLToPath(new URL(`../statemachines/${file}.asl.json`, import.meta.url));
+  const text = readFileSync(definition, 'utf8');
+  const called = Object.entries(functions).filter(([name]) =>
+    text.includes(`\${${pascalCase(name)}FunctionArn}`),
+  );
+  const stateMachine = new StateMachine(scope, id, {
+    stateMachineName,
     stateMachineType: StateMachineType.STANDARD,
     definitionBody: DefinitionBody.fromFile(definition),
-    definitionSubstitutions: Object.fromEntries(
-      Object.entries(functions).map(([name, { functionArn }]) => [
-        `${pascalCase(name)}FunctionArn`,
-        functionArn,
-      ]),
-    ),
+    definitionSubstitutions: {
+      ...Object.fromEntries(
+        called.map(([name, { functionArn }]) => [`${pascalCase(name)}FunctionArn`, functionArn]),
+      ),
+      ...others,
+    },
     logs: {
-      destination: new LogGroup(scope, 'BuildImageLog', {
+      destination: new LogGroup(scope, `${id}Log`, {
         // Step Functions adds each group to one resource policy of limited size, unless it has this prefix.
-        logGroupName: `/aws/vendedlogs/states/${Stack.of(scope).stackName}-build-image`,
+        logGroupName: `/aws/vendedlogs/states/${Stack.of(scope).stackName}-${file}`,
         retention: RetentionDays.ONE_MONTH,
         removalPolicy: RemovalPolicy.DESTROY,
       }),
@@ -41,7 +66,7 @@ export function buildImage(scope: Construct, functions: Readonly<Record<StepName
   stateMachine.addToRolePolicy(
     new PolicyStatement({
       actions: ['lambda:InvokeFunction'],
-      resources: Object.values(functions).map(({ functionArn }) => functionArn),
+      resources: called.map(([, { functionArn }]) => functionArn),
     }),
   );
   acknowledge(

@@ -14,6 +14,7 @@ import {
   apiFunctions,
   type EnvironmentOf,
   type FunctionName,
+  matrixFunctions,
   pascalCase,
 } from '../core/function-environment.ts';
 import type { Cloud } from './cloud.ts';
@@ -26,11 +27,13 @@ export interface Deployment {
   readonly artifactsBucket: string;
   /** Tells of builds and images. */
   readonly topicArn: string;
+  readonly matrixStateMachineArn: string;
 }
 
 const root = new URL('../', import.meta.url);
 const artifactsBucket = 'ami-foundry-artifacts';
 const stateMachineName = 'ami-foundry-build-image';
+const matrixMachineName = 'ami-foundry-build-matrix';
 const securityGroupName = 'ami-foundry-worker';
 
 /** A Windows that boots by UEFI, as the demo release does; infra/ takes one that boots by BIOS, which FreeBSD does too. */
@@ -81,6 +84,7 @@ export interface DeployedPlace {
   readonly subnetIds: readonly string[];
   readonly securityGroupId: string;
   readonly stateMachineName: string;
+  readonly matrixMachineName: string;
 }
 
 /** Functions and their roles have one name; the state machine's role has the state machine's. */
@@ -116,10 +120,14 @@ export async function deploy(
     subnetIds,
     securityGroupId,
     stateMachineName,
+    matrixMachineName,
   });
   for (const [role, statements] of Object.entries(granted ?? {})) cloud.iam.setPolicy(role, statements);
 
-  const stateMachineArn = `arn:aws:states:${cloud.region}:${cloud.accountId}:stateMachine:${stateMachineName}`;
+  const [stateMachineArn, matrixStateMachineArn] = [
+    stateMachineArnOf(cloud, stateMachineName),
+    stateMachineArnOf(cloud, matrixMachineName),
+  ];
   const place = { SUBNET_IDS: subnetIds.join(','), SECURITY_GROUP_ID: securityGroupId };
   const environments: { [Name in FunctionName]: EnvironmentOf<Name> } = {
     plan: {
@@ -164,14 +172,29 @@ export async function deploy(
     'roll-back': { ARTIFACTS_BUCKET: artifactsBucket, RESUMABLE_HOURS: String(resumableHours) },
     salvage: { ARTIFACTS_BUCKET: artifactsBucket, RESUMABLE_HOURS: String(resumableHours) },
     'clean-up': { ARTIFACTS_BUCKET: artifactsBucket },
+    'name-build': { ARTIFACTS_BUCKET: artifactsBucket, STATE_MACHINE_ARN: stateMachineArn },
+    'recall-build': { STATE_MACHINE_ARN: stateMachineArn },
+    'report-matrix': { ARTIFACTS_BUCKET: artifactsBucket, STATE_MACHINE_ARN: stateMachineArn },
     reaper: {
+      MATRIX_STATE_MACHINE_ARN: matrixStateMachineArn,
+      RESUMABLE_HOURS: String(resumableHours),
       ARTIFACTS_BUCKET: artifactsBucket,
       DISTRIBUTION_REGIONS: distributionRegions,
       STATE_MACHINE_ARN: stateMachineArn,
       GRACE_SECONDS: String(graceSeconds),
       DRY_RUN: 'no',
     },
-    'start-build': { STATE_MACHINE_ARN: stateMachineArn },
+    'start-build': {
+      STATE_MACHINE_ARN: stateMachineArn,
+      MATRIX_STATE_MACHINE_ARN: matrixStateMachineArn,
+      ARTIFACTS_BUCKET: artifactsBucket,
+    },
+    'show-matrix': {
+      STATE_MACHINE_ARN: stateMachineArn,
+      MATRIX_STATE_MACHINE_ARN: matrixStateMachineArn,
+      ARTIFACTS_BUCKET: artifactsBucket,
+    },
+    'abort-matrix': { MATRIX_STATE_MACHINE_ARN: matrixStateMachineArn },
     'list-builds': { STATE_MACHINE_ARN: stateMachineArn },
     'show-build': { STATE_MACHINE_ARN: stateMachineArn, ARTIFACTS_BUCKET: artifactsBucket },
     'resume-build': { STATE_MACHINE_ARN: stateMachineArn },
@@ -204,17 +227,30 @@ export async function deploy(
     arns.set(name, arn);
   }
   // A build waits for none of these: most who build here never ask them.
-  cloud.lambda.warm(apiFunctions.map(functionNameOf));
+  cloud.lambda.warm([...apiFunctions, ...matrixFunctions].map(functionNameOf));
   for (const name of apiFunctions) {
     const { method, path } = apiRoutes[name];
     cloud.api.route(method, path, functionNameOf(name));
   }
-  await createStateMachine(new SFNClient(client), cloud, arns, stateMachineArn);
+  const holes = new Map([...arns].map(([name, arn]) => [substitutionOf(name), arn]));
+  const sfn = new SFNClient(client);
+  await createStateMachine(sfn, cloud, 'build-image', stateMachineName, holes);
+  const others = [
+    ['BuildImageArn', stateMachineArn],
+    ['ArtifactsBucketName', artifactsBucket],
+  ] as const;
+  await createStateMachine(sfn, cloud, 'build-matrix', matrixMachineName, new Map([...holes, ...others]));
   cloud.events.rule('ami-foundry-reaper', {
     stateMachineArn,
     statuses: ['ABORTED', 'FAILED', 'SUCCEEDED', 'TIMED_OUT'],
     target: 'ami-foundry-reaper',
     input: ({ name, status }) => ({ build: name, status }),
+  });
+  cloud.events.rule('ami-foundry-matrix-reaper', {
+    stateMachineArn: matrixStateMachineArn,
+    statuses: ['ABORTED', 'FAILED', 'SUCCEEDED', 'TIMED_OUT'],
+    target: 'ami-foundry-reaper',
+    input: ({ status }) => ({ status }),
   });
   cloud.events.schedule('ami-foundry-reaper', {
     everySeconds: REAPER_EVERY_SECONDS,
@@ -241,7 +277,7 @@ export async function deploy(
     });
   }
   const topic = await announcements(new SNSClient(client), cloud);
-  return { stateMachineArn, artifactsBucket, topicArn: topic };
+  return { stateMachineArn, artifactsBucket, topicArn: topic, matrixStateMachineArn };
 }
 
 /** As infra/announcements.ts: what is said of builds and images is told to a topic. */
@@ -282,28 +318,32 @@ async function findNetwork(ec2: EC2Client) {
   return { subnetIds: Subnets.map(({ SubnetId = '' }) => SubnetId), securityGroupId };
 }
 
+const stateMachineArnOf = ({ region, accountId }: Cloud, name: string): string =>
+  `arn:aws:states:${region}:${accountId}:stateMachine:${name}`;
+
 /** `clean-up` fills `${CleanUpFunctionArn}`. */
 const substitutionOf = (functionName: string): string => `${pascalCase(functionName)}FunctionArn`;
 
 async function createStateMachine(
   sfn: SFNClient,
   cloud: Cloud,
-  arns: ReadonlyMap<string, string>,
-  stateMachineArn: string,
+  file: string,
+  name: string,
+  holes: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const file = await readFile(new URL('statemachines/build-image.asl.json', root), 'utf8');
-  const substitutions = new Map([...arns].map(([name, arn]) => [substitutionOf(name), arn]));
-  const definition = file.replace(/\$\{(\w+)\}/g, (hole, name: string) => {
-    const arn = substitutions.get(name);
-    if (arn === undefined)
-      throw new Error(`statemachines/build-image.asl.json has ${hole}, which no function fills`);
-    return arn;
+  const text = await readFile(new URL(`statemachines/${file}.asl.json`, root), 'utf8');
+  const definition = text.replace(/\$\{(\w+)\}/g, (hole, what: string) => {
+    const filling = holes.get(what);
+    if (filling === undefined)
+      throw new Error(`statemachines/${file}.asl.json has ${hole}, which nothing fills`);
+    return filling;
   });
-  const roleArn = `arn:aws:iam::${cloud.accountId}:role/${stateMachineName}`;
+  const roleArn = `arn:aws:iam::${cloud.accountId}:role/${name}`;
+  const stateMachineArn = stateMachineArnOf(cloud, name);
   try {
     await sfn.send(new UpdateStateMachineCommand({ stateMachineArn, definition, roleArn }));
   } catch (error) {
     if (!(error instanceof Error && error.name === 'StateMachineDoesNotExist')) throw error;
-    await sfn.send(new CreateStateMachineCommand({ name: stateMachineName, definition, roleArn }));
+    await sfn.send(new CreateStateMachineCommand({ name, definition, roleArn }));
   }
 }

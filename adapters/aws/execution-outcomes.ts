@@ -14,12 +14,15 @@ export function executionOutcomes(environment: NodeJS.ProcessEnv, executionArn: 
     json: '1.0',
   });
   const executions = executionArn.slice(0, executionArn.lastIndexOf(':') + 1);
+  async function succeeded(arn: string): Promise<boolean> {
+    const found = await unless(['ExecutionDoesNotExist'], () =>
+      call('DescribeExecution', { executionArn: arn }),
+    );
+    return found !== undefined && answer.parse(found).status === 'SUCCEEDED';
+  }
   return {
-    async succeeded(build) {
-      const found = await unless(['ExecutionDoesNotExist'], () =>
-        call('DescribeExecution', { executionArn: executions + build }),
-      );
-      return found !== undefined && answer.parse(found).status === 'SUCCEEDED';
-    },
+    succeeded: (build) => succeeded(executions + build),
+    // infra/state-machine.ts calls the two so, behind the name of the stack.
+    matrixSucceeded: (matrix) => succeeded(executions.replace(/-build-image:$/, '-build-matrix:') + matrix),
   };
 }

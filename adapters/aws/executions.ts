@@ -9,7 +9,7 @@ import { unless } from './absence.ts';
 
 const ends = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] as const;
 
-function fromSfn({ status, startDate, stopDate, output }: DescribeExecutionOutput): BuildExecution {
+function fromSfn({ status, startDate, stopDate, output, error }: DescribeExecutionOutput): BuildExecution {
   // RUNNING, PENDING_REDRIVE, and whatever Step Functions may add.
   const outcome = ends.find((end) => end === status);
   if (outcome === undefined || startDate === undefined) return { status: 'running' };
@@ -19,6 +19,7 @@ function fromSfn({ status, startDate, stopDate, output }: DescribeExecutionOutpu
     startedAt: startDate.getTime(),
     endedAt: stopDate?.getTime(),
     output,
+    error,
   };
 }
 

@@ -183,6 +183,31 @@ export const buildDetailsSchema = z.extend(buildSummarySchema, {
 });
 export type BuildDetails = z.output<typeof buildDetailsSchema>;
 
+export const matrixDetailsSchema = z.object({
+  id: described(buildId, 'A matrix: the name of its execution, such as matrix-web-0861ae9e7de4.'),
+  status: z.enum(buildStatuses),
+  startedAt: time,
+  endedAt: z.nullable(time),
+  /** Seconds so far, or in all. */
+  seconds: z.number(),
+  publishTogether: z.boolean(),
+  summary: z.object({
+    total: z.int(),
+    succeeded: z.int(),
+    /** Also those that were stopped. */
+    failed: z.int(),
+    waiting: z.int(),
+    running: z.int(),
+  }),
+  builds: z.array(
+    z.object({
+      build: described(z.string(), 'For GET /builds/{id}, once it has begun.'),
+      status: z.enum(['WAITING', ...buildStatuses]),
+    }),
+  ),
+  failure: z.nullable(z.object({ code: z.string(), message: z.string() })),
+});
+
 export const buildLogSchema = z.object({
   id: buildId,
   source: described(z.string(), 'worker, or boot-<instance type>.'),

@@ -3,15 +3,19 @@ import type { RouteReply, RouteRequest } from '../../core/api/routes.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { executionName } from '../../core/names.ts';
-import type { BuildRuns } from '../../core/ports.ts';
-import { parseRecipe, recipeDigest } from '../../core/recipe.ts';
+import type { BuildRuns, Records } from '../../core/ports.ts';
+import { parseRecipe, type Recipe, recipeDigest } from '../../core/recipe.ts';
 import { composeRecipe } from '../../core/recipe-composition.ts';
 import { readRecipeText } from '../../core/recipe-text.ts';
 import { startAttempt } from '../../core/start-attempts.ts';
 import { buildInput } from '../../core/start-build.ts';
+import { matrixOf } from '../../core/start-matrix.ts';
 
 interface StartBuildDependencies {
   readonly runs: BuildRuns;
+  /** Executions of matrices. */
+  readonly matrices: Pick<BuildRuns, 'start' | 'find'>;
+  readonly records: Pick<Records, 'put'>;
   /** The text behind an https URL. Throws `RecipeUnavailable`. */
   readonly fetchRecipe: (url: string) => Promise<string>;
   readonly clock: Clock;
@@ -29,16 +33,20 @@ const LOOK_MILLISECONDS = 400;
 const RUNNING_PAGES = 10;
 
 export const startBuild =
-  ({ runs, fetchRecipe, clock, pause }: StartBuildDependencies) =>
+  ({ runs, matrices, records, fetchRecipe, clock, pause }: StartBuildDependencies) =>
   async ({ body, requestId }: RouteRequest<'start-build'>): Promise<Reply> => {
     const builds = await recipesOf(body, fetchRecipe);
     const [only, another] = builds;
-    if (only === undefined || another !== undefined) {
+    if (only === undefined || (another !== undefined && body.dryRun)) {
       throw wrongField(
         'recipe',
-        `stands for ${builds.length} builds; one can be started at once`,
+        `stands for ${builds.length} builds; one can be planned at once`,
         'pick one by parameters: a value for each key of the matrix.',
       );
+    }
+    if (another !== undefined) return await startMatrix(builds.map((one) => parseRecipe(one)));
+    if (body.matrix !== undefined) {
+      throw wrongField('matrix', 'is about several builds, and the recipe is one', 'leave it out.');
     }
     const recipe = parseRecipe(only);
     const digest = recipeDigest(recipe);
@@ -57,6 +65,17 @@ export const startBuild =
       status: created ? 202 : 200,
       body: { id, kind: 'build', status: 'RUNNING', created, plan: null },
     };
+
+    /** Asked for again while it runs it is the same: the list is written anew, with the same words. */
+    async function startMatrix(recipes: readonly Recipe[]): Promise<Reply> {
+      const { names, list, input } = matrixOf(recipes, body.matrix);
+      await records.put(list.key, list.text);
+      const { id, created } = await startAttempt(matrices, { names, input, now: clock.now() });
+      return {
+        status: created ? 202 : 200,
+        body: { id, kind: 'matrix', status: 'RUNNING', created, plan: null },
+      };
+    }
 
     /** Any attempt: the first may be forgotten while a later one runs. */
     async function runningAttempt(first: string): Promise<string | undefined> {

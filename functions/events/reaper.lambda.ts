@@ -26,12 +26,14 @@ const regions = regional((client, region) => ({
 }));
 const home = regionOf(settings.STATE_MACHINE_ARN);
 const others = (settings.DISTRIBUTION_REGIONS ?? []).filter((region) => region !== home);
+const sfn = new SFNClient();
 const run = reaper({
   instances: ec2Instances(ec2),
   volumes: ec2Volumes(ec2),
   snapshots: ec2Snapshots(ec2),
   images: ec2Images(ec2),
-  executions: sfnExecutions(new SFNClient(), settings.STATE_MACHINE_ARN),
+  executions: sfnExecutions(sfn, settings.STATE_MACHINE_ARN),
+  matrices: sfnExecutions(sfn, settings.MATRIX_STATE_MACHINE_ARN),
   regions,
   elsewhere: others.map((region) => ({ region, ...regions(region) })),
   records: s3Records(process.env, settings.ARTIFACTS_BUCKET),

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { PublicationPorts } from '../../core/flips.ts';
 import { deliveredBy, EXECUTION_MEMORY, judge, type ThingKind } from '../../core/leftovers.ts';
+import { heldFor } from '../../core/matrix.ts';
 import { openPublications } from '../../core/open-publications.ts';
 import type {
   BuildExecution,
@@ -39,6 +40,8 @@ interface ReaperDependencies {
   readonly snapshots: Snapshots;
   readonly images: Images;
   readonly executions: Executions;
+  /** Executions of matrices, for which builds may be held. */
+  readonly matrices: Pick<Executions, 'describe'>;
   /** Where copies may be, beside the factory's own region. */
   readonly elsewhere: readonly Elsewhere[];
   /** Any region, to put back what a publication changed there. */
@@ -48,7 +51,11 @@ interface ReaperDependencies {
   readonly pause: (milliseconds: number) => Promise<unknown>;
   /** Writes one structured line. */
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
-  readonly settings: { readonly GRACE_SECONDS: number; readonly DRY_RUN: boolean };
+  readonly settings: {
+    readonly GRACE_SECONDS: number;
+    readonly DRY_RUN: boolean;
+    readonly RESUMABLE_HOURS: number;
+  };
 }
 
 export interface ReaperSummary {
@@ -72,6 +79,12 @@ const PAUSE_MILLISECONDS = 3_000;
 /** A refusal may be EC2's word for what has just changed; at the third look it is meant. */
 const REFUSED_LOOKS = 3;
 
+/** What an execution says that it delivered, and the matrix that it was held for. */
+interface Delivery {
+  readonly ids: readonly string[];
+  readonly matrix: string | undefined;
+}
+
 /** What one look at the account came to. */
 interface Look {
   kept: number;
@@ -89,17 +102,20 @@ interface Look {
  * nothing but the tag. What is not certain stays, and is told by `LeftoversRemain`.
  */
 export const reaper = (account: ReaperDependencies) => {
-  const { executions, clock, pause, log, settings } = account;
+  const { executions, matrices, clock, pause, log, settings } = account;
   const { DRY_RUN: dryRun } = settings;
   const end = endThing(account, account.elsewhere);
 
   /**
    * Tells what another build has taken over of one that ended badly, and delivered. What has succeeded is listed once for all that is looked at
-   * together, and each output is read once in a run: it does not change any more.
+   * together, and each output is read once in a run: it does not change any more. What was held for a matrix that came to nothing was not delivered.
    */
-  function deliveries(outputs: Map<string, readonly string[]>) {
+  function deliveries(outputs: Map<string, Delivery>) {
     let listed: ReturnType<Executions['successes']> | undefined;
-    const deliveredIn = async (id: string) => deliveredBy(await executions.output(id)) ?? [];
+    const deliveredIn = async (id: string): Promise<Delivery> => {
+      const output = await executions.output(id);
+      return { ids: deliveredBy(output) ?? [], matrix: heldFor(output) };
+    };
     return async ({ kind, id, startedAt = 0 }: TaggedThing): Promise<boolean> => {
       if (kind !== 'image' && kind !== 'snapshot') return false;
       listed ??= executions.successes();
@@ -107,10 +123,32 @@ export const reaper = (account: ReaperDependencies) => {
         if (endedAt !== undefined && endedAt < startedAt) continue;
         const known = outputs.get(execution) ?? (await deliveredIn(execution));
         outputs.set(execution, known);
-        if (known.includes(id)) return true;
+        if (!known.ids.includes(id)) continue;
+        if (known.matrix === undefined || !(await cameToNothing(known.matrix))) return true;
       }
       return false;
     };
+  }
+
+  async function cameToNothing(matrix: string): Promise<boolean> {
+    const its = await matrices.describe(matrix);
+    return its.status === 'ended' && its.outcome !== 'SUCCEEDED';
+  }
+
+  /**
+   * A build that is held for a matrix delivers when the matrix does. Of one that failed everything waits for the next attempt; of one
+   * that was stopped nothing does.
+   */
+  async function delivery(execution: BuildExecution): Promise<BuildExecution> {
+    if (execution.status !== 'ended' || execution.outcome !== 'SUCCEEDED') return execution;
+    const matrix = heldFor(execution.output);
+    if (matrix === undefined) return execution;
+    const its = await matrices.describe(matrix);
+    if (its.status !== 'ended') return its;
+    const { outcome, endedAt = clock.now() } = its;
+    if (outcome === 'SUCCEEDED') return execution;
+    const waits = outcome === 'FAILED' && clock.now() < endedAt + settings.RESUMABLE_HOURS * 3_600_000;
+    return waits ? { status: 'running' } : { ...execution, outcome };
   }
 
   /** A build may have taken an image over since it was looked at: Plan says so in its tag, and looks again. */
@@ -135,11 +173,13 @@ export const reaper = (account: ReaperDependencies) => {
     },
   ): Promise<TaggedThing[]> {
     const now = clock.now();
-    const succeeded = execution.status === 'ended' && execution.outcome === 'SUCCEEDED';
-    const needed = new Set([...visible, ...((succeeded && deliveredBy(execution.output)) || [])]);
+    const last = await delivery(execution);
+    const succeeded = last.status === 'ended' && last.outcome === 'SUCCEEDED';
+    const needed = new Set([...visible, ...((succeeded && deliveredBy(last.output)) || [])]);
     const found: TaggedThing[] = [];
     for (const thing of things) {
-      const verdict = judge(thing, { execution, now, grace, needed });
+      const ofKeeps = thing.kind === 'image' || thing.kind === 'snapshot';
+      const verdict = judge(thing, { execution: ofKeeps ? last : execution, now, grace, needed });
       if (verdict.goes && !(await adopted(thing))) {
         found.push(thing);
         continue;
@@ -199,7 +239,7 @@ export const reaper = (account: ReaperDependencies) => {
     // After its end nothing of an execution is young; the schedule does not know how long ago that was.
     const grace = build === undefined ? settings.GRACE_SECONDS * 1000 : 0;
     const reaped = new Map<string, ThingKind>();
-    const outputs = new Map<string, readonly string[]>();
+    const outputs = new Map<string, Delivery>();
     // First of all: nothing goes that readers may still find.
     const publications = await openPublications(account, build, settings);
 

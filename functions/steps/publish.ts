@@ -20,7 +20,7 @@ export const publishStep = {
   name: 'publish',
   input: z.extend(
     z.pick(buildState, { plan: true, distribution: true }),
-    z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true })).shape,
+    z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true, matrix: true })).shape,
   ),
   output: z.pick(buildState, { publication: true }),
   options: z.object({}),
@@ -60,7 +60,13 @@ export const publish =
       ? written
       : await begin(
           { kept, outcomes: outcomes(arn), describe: () => describeBefore(plan, places, regions, clock) },
-          { build: plan.build, execution: startTime, places, parameters: parametersOf(plan) },
+          {
+            build: plan.build,
+            execution: startTime,
+            matrix: state.matrix,
+            places,
+            parameters: parametersOf(plan),
+          },
         );
 
     for (const stage of flipStages(journal)) {
@@ -109,9 +115,10 @@ async function begin(
   {
     build,
     execution,
+    matrix,
     places,
     parameters,
-  }: Pick<Journal, 'build' | 'execution'> & {
+  }: Pick<Journal, 'build' | 'execution' | 'matrix'> & {
     readonly places: readonly Place[];
     readonly parameters: readonly string[];
   },
@@ -121,7 +128,14 @@ async function begin(
     imageId,
     before: { permissions: [], deprecatedAt: null, parameters: {} },
   }));
-  const claim = { version: 1 as const, build, execution, parameters: [...parameters], begun: false };
+  const claim = {
+    version: 1 as const,
+    build,
+    execution,
+    ...(matrix === undefined ? {} : { matrix }),
+    parameters: [...parameters],
+    begun: false,
+  };
   const open = await rivalsOf({ ...claim, regions }, kept, outcomes);
   if (open.length > 0) throw publicationPending(open);
   await kept.write({ ...claim, at: execution, share: [], deprecateAt: null, regions });

@@ -32,6 +32,9 @@ export interface Factory extends AsyncDisposable {
   readonly stateDirectory: string;
   /** Tells of builds and images. */
   readonly topicArn: string;
+  readonly stateMachineArn: string;
+  readonly matrixStateMachineArn: string;
+  readonly artifactsBucket: string;
   /** Starts an execution with this very input and returns its ARN. */
   start(input: unknown, name?: string): Promise<string>;
   /** Waits for the end of an execution. */
@@ -61,7 +64,7 @@ export async function startFactory({
   const mirrorUrl = cloud.workers === 'machines' ? mirror.url.replace('127.0.0.1', HOST_ADDRESS) : mirror.url;
   const client = { region: cloud.region, endpoint: cloud.endpoint, credentials: cloud.credentials };
   const sfn = new SFNClient(client);
-  const { stateMachineArn, topicArn } = await deploy(cloud, settings);
+  const { stateMachineArn, topicArn, ...places } = await deploy(cloud, settings);
   let count = 0;
   const repository = (name: string, path: string) => ({
     name,
@@ -85,6 +88,8 @@ export async function startFactory({
     s3: new S3Client({ ...client, forcePathStyle: true }),
     stateDirectory,
     topicArn,
+    stateMachineArn,
+    ...places,
     upstream,
     async start(input, name = `test-${++count}`) {
       const { executionArn = '' } = await sfn.send(

@@ -222,6 +222,8 @@ describe('the functions as they are shipped', () => {
     PAYLOAD_KEY: 'payload',
     PAYLOAD_SHA256: '4'.repeat(64),
     STATE_MACHINE_ARN: 'arn:aws:states:eu-central-1:123456789012:stateMachine:build-image',
+    MATRIX_STATE_MACHINE_ARN: 'arn:aws:states:eu-central-1:123456789012:stateMachine:build-matrix',
+    RESUMABLE_HOURS: '24',
     GRACE_SECONDS: '600',
     DRY_RUN: 'no',
   };

@@ -78,7 +78,10 @@ function stage(
   };
   /** Builds of the same factory that succeeded. */
   const successes = new Set<string>();
-  const outcomes = () => ({ succeeded: async (build: string) => successes.has(build) });
+  const outcomes = () => ({
+    succeeded: async (build: string) => successes.has(build),
+    matrixSucceeded: async (matrix: string) => successes.has(`matrix ${matrix}`),
+  });
   const parts = { regions: world.ports, records: world.records, outcomes, clock, pause };
   return {
     world,
@@ -260,6 +263,27 @@ describe('beside another publication', () => {
     at.world.objects.set(OTHER, other(at, changes));
     await at.publish();
     expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('that succeeded for a matrix which has not: waits for the matrix', async () => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at, { matrix: 'another' }));
+    at.successes.add('other');
+    expect(await rejected(at.publish())).toMatchObject({ name: 'PublicationPending' });
+    at.successes.add('matrix another');
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  test('of its own matrix: neither would come to an end, so it is refused', async () => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at, { matrix: 'ours' }));
+    Object.assign(at.state, { matrix: 'ours' });
+    expect(await rejected(at.publish())).toMatchObject({
+      name: 'InvalidRecipe',
+      message: expect.stringContaining('of one matrix'),
+    });
+    expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
   });
 
   test('that has succeeded, whose journal is only left: goes on', async () => {

@@ -19,9 +19,12 @@ const aborted: BuildExecution = {
 
 let world: FakeWorld;
 let lines: { message: string; [field: string]: unknown }[];
+/** Executions of matrices. */
+let matrices: Map<string, BuildExecution>;
 beforeEach(() => {
   world = new FakeWorld(['eu-central-1', 'eu-west-1', 'us-west-2']);
   lines = [];
+  matrices = new Map();
 });
 
 /** A reaper on the account; time goes by as it waits. */
@@ -37,6 +40,7 @@ const reap = (
     snapshots: fake.snapshots,
     images: fake.images,
     executions: fake.executions,
+    matrices: { describe: async (name) => matrices.get(name) ?? { status: 'unknown' } },
     elsewhere: others.map((region) => ({ region, ...world.ports(region) })),
     regions: world.ports,
     records: world.records,
@@ -46,7 +50,7 @@ const reap = (
       fake.settle();
     },
     log: (message, fields) => lines.push({ message, ...fields }),
-    settings: { GRACE_SECONDS: 600, DRY_RUN: false, ...settings },
+    settings: { GRACE_SECONDS: 600, RESUMABLE_HOURS: 24, DRY_RUN: false, ...settings },
   })(event);
 
 /** All that a build may leave: worker with its root, target attached, snapshot, image; an hour ago. */
@@ -182,6 +186,76 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
     await reap(fake, event);
     fake.settle();
     expect(left(fake)).toEqual([snapshotId]);
+  });
+
+  describe('held for a matrix', () => {
+    const ended = (
+      outcome: 'SUCCEEDED' | 'FAILED' | 'ABORTED' | 'TIMED_OUT',
+      hoursAgo = 1,
+    ): BuildExecution => ({
+      ...aborted,
+      outcome,
+      endedAt: started + (3 - hoursAgo) * 60 * MINUTE,
+    });
+    /** Three hours after its beginning, with an image of two hours ago. */
+    async function heldBuild() {
+      const { fake, ...things } = await everything();
+      const { imageId, snapshotId } = things;
+      fake.time = started + 180 * MINUTE;
+      const held = { imageId, snapshotId, regions: [], held: { matrix: 'the-matrix' } };
+      fake.heldExecutions.set(BUILD, {
+        ...delivered(imageId, snapshotId),
+        output: JSON.stringify(held),
+      } as BuildExecution);
+      return { fake, ...things, held };
+    }
+
+    test.each([
+      ['while it runs', { status: 'running' }],
+      ['when it has succeeded', ended('SUCCEEDED')],
+      ['for the next attempt when it has failed', ended('FAILED')],
+    ] as [string, BuildExecution][])('an image stays %s', async (_when, of) => {
+      const { fake, imageId, snapshotId } = await heldBuild();
+      matrices.set('the-matrix', of);
+      await reap(fake);
+      expect([fake.heldImages.has(imageId), fake.heldSnapshots.has(snapshotId)]).toEqual([true, true]);
+      expect(fake.changes.some((change) => change.startsWith('terminate'))).toBe(true);
+    });
+
+    test.each([
+      ['was stopped', ended('ABORTED')],
+      ['ran out of time', ended('TIMED_OUT')],
+      ['failed a day ago', ended('FAILED', 25)],
+    ] as [string, BuildExecution][])('an image goes when it %s', async (_why, of) => {
+      const { fake, imageId, snapshotId } = await heldBuild();
+      matrices.set('the-matrix', of);
+      await reap(fake, {}, {}, []);
+      expect([fake.heldImages.has(imageId), fake.heldSnapshots.has(snapshotId)]).toEqual([false, false]);
+    });
+
+    test('an image stays when nobody knows the matrix', async () => {
+      const { fake, imageId } = await heldBuild();
+      await reap(fake);
+      expect(fake.heldImages.has(imageId)).toBe(true);
+    });
+
+    test.each([
+      ['stays', { status: 'running' }, true],
+      ['goes', ended('ABORTED'), false],
+    ] as [string, BuildExecution, boolean][])(
+      'what was adopted for another matrix %s with it',
+      async (_how, of, stays) => {
+        const { fake, imageId, held } = await heldBuild();
+        matrices.set('the-matrix', ended('ABORTED'));
+        matrices.set('another', of);
+        fake.heldExecutions.set('adopter', {
+          ...delivered(imageId, held.snapshotId),
+          output: JSON.stringify({ ...held, held: { matrix: 'another' } }),
+        } as BuildExecution);
+        await reap(fake);
+        expect(fake.heldImages.has(imageId)).toBe(stays);
+      },
+    );
   });
 
   test('an image that another build adopted and delivered stays, with its snapshot', async () => {
@@ -726,6 +800,38 @@ describe('copies in other regions', () => {
       expect(await reapAll(fake)).toMatchObject({ rolledBack: 0, reaped: { image: 0, snapshot: 0 } });
       expect(latest()).toEqual(before);
       expect(world.objects.size).toBe(0);
+    });
+
+    test('what is published together is put back unless the matrix has succeeded', async () => {
+      const { fake, latest, old, places } = halfPublished();
+      const key = `publications/open/${BUILD}.json`;
+      const journal = JSON.parse(world.objects.get(key) ?? '{}') as Journal;
+      world.objects.set(key, JSON.stringify({ ...journal, matrix: 'the-matrix' }));
+      const [home, ...copies] = places;
+      fake.heldExecutions.set(BUILD, {
+        ...aborted,
+        outcome: 'SUCCEEDED',
+        output: JSON.stringify({ ...home, regions: copies, held: { matrix: 'the-matrix' } }),
+      } as BuildExecution);
+      const before = latest();
+      matrices.set('the-matrix', { status: 'running' });
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 0 });
+      expect([latest(), world.objects.has(key)]).toEqual([before, true]);
+      matrices.set('the-matrix', { ...aborted, endedAt: started } as BuildExecution);
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 1, uncertain: 0 });
+      expect([latest(), world.objects.has(key)]).toEqual([old, false]);
+    });
+
+    test('what is published together stays when the matrix has succeeded', async () => {
+      const { fake, latest } = halfPublished();
+      const key = `publications/open/${BUILD}.json`;
+      const journal = JSON.parse(world.objects.get(key) ?? '{}') as Journal;
+      world.objects.set(key, JSON.stringify({ ...journal, matrix: 'the-matrix' }));
+      fake.heldExecutions.set(BUILD, { ...aborted, outcome: 'SUCCEEDED' } as BuildExecution);
+      matrices.set('the-matrix', { ...aborted, outcome: 'SUCCEEDED' } as BuildExecution);
+      const before = latest();
+      await reapAll(fake).catch(() => undefined);
+      expect([latest(), world.objects.has(key)]).toEqual([before, false]);
     });
 
     test('a journal that cannot be read keeps all that its build made', async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import jsonata from 'jsonata';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { eventFunctions, functionEnvironment } from '../../core/function-environment.ts';
+import { apiFunctions, eventFunctions, functionEnvironment } from '../../core/function-environment.ts';
 import { tagKey } from '../../core/names.ts';
 import { prolonged } from '../../core/resumable.ts';
 import { stepHandler } from '../../functions/edge/step.ts';
@@ -110,7 +110,7 @@ function functions(): Record<string, Handler> {
   const regional = {
     regions: everywhere.ports,
     records: everywhere.records,
-    outcomes: () => ({ succeeded: async () => false }),
+    outcomes: () => ({ succeeded: async () => false, matrixSucceeded: async () => false }),
     clock,
     pause: (milliseconds: number) => clock.sleep(milliseconds),
   };
@@ -292,8 +292,16 @@ const delivered = { instances: 0, volumes: 0, snapshots: 1, images: 1 };
 
 describe('the file', () => {
   test('calls the functions there are, and no other', () => {
-    const called = new Set([...file.matchAll(/\$\{(\w+)FunctionArn\}/g)].map(([, name = '']) => kebab(name)));
-    expect(new Set([...called, ...eventFunctions])).toEqual(new Set(Object.keys(functionEnvironment)));
+    const matrix = readFileSync(
+      new URL('../../statemachines/build-matrix.asl.json', import.meta.url),
+      'utf8',
+    );
+    const called = new Set(
+      [...`${file}${matrix}`.matchAll(/\$\{(\w+)FunctionArn\}/g)].map(([, name = '']) => kebab(name)),
+    );
+    expect(new Set([...called, ...eventFunctions, ...apiFunctions])).toEqual(
+      new Set(Object.keys(functionEnvironment)),
+    );
   });
 
   test('names every Task after its function', () => {

@@ -27,7 +27,11 @@ export function localPolicies(
     functionNameOf(name),
     stack.statements(name).map(here),
   ]);
-  return Object.fromEntries([...roles, [place.stateMachineName, stack.stateMachineStatements()]]);
+  return Object.fromEntries([
+    ...roles,
+    [place.stateMachineName, stack.stateMachineStatements('build-image')],
+    [place.matrixMachineName, stack.stateMachineStatements('build-matrix')],
+  ]);
 }
 
 const namesOf = (place: DeployedPlace): Naming => ({
@@ -40,7 +44,7 @@ const namesOf = (place: DeployedPlace): Naming => ({
   // With a network of one's own none is made.
   subnet: (id) => id,
   bucket: () => place.artifactsBucket,
-  stateMachine: () => place.stateMachineName,
+  stateMachine: (id) => (id.startsWith('BuildMatrix') ? place.matrixMachineName : place.stateMachineName),
   securityGroup: () => place.securityGroupId,
   arn(id, type) {
     if (type === 'AWS::S3::Bucket') return `arn:aws:s3:::${place.artifactsBucket}`;

@@ -11,7 +11,8 @@ beforeAll(() => {
 });
 
 describe('the rule', () => {
-  const rule = () => stack.only('AWS::Events::Rule');
+  const rule = () => one(stack.ofType('AWS::Events::Rule'), (id) => id.startsWith('ReaperRule'));
+  const matrixRule = () => one(stack.ofType('AWS::Events::Rule'), (id) => id.startsWith('MatrixReaperRule'));
 
   it('hears of builds of this state machine that ended, and of nothing else', () => {
     const { STATE_MACHINE_ARN } = stack.function('reaper').Properties.Environment.Variables;
@@ -40,18 +41,24 @@ describe('the rule', () => {
       },
     ]));
 
-  it('alone may invoke the function from EventBridge', () => {
-    const [id] = Object.entries(stack.resources).find(([, each]) => each === rule()) ?? [];
-    const permission = one(
-      stack.ofType('AWS::Lambda::Permission'),
-      (_id, each) => each.Properties.FunctionName === reaperArn,
-    );
-    expect(permission.Properties).toEqual({
-      Action: 'lambda:InvokeFunction',
-      FunctionName: reaperArn,
-      Principal: 'events.amazonaws.com',
-      SourceArn: `arn:of:${id}`,
+  it('has another beside it for matrices, which says how they ended and not which', () => {
+    const { MATRIX_STATE_MACHINE_ARN } = stack.function('reaper').Properties.Environment.Variables;
+    expect(matrixRule().Properties).toMatchObject({
+      EventPattern: { detail: { stateMachineArn: [MATRIX_STATE_MACHINE_ARN] } },
+      Targets: [{ Arn: reaperArn, InputTransformer: { InputTemplate: '{"status":<detail-status>}' } }],
     });
+  });
+
+  it('and that other alone may invoke the function from EventBridge', () => {
+    const ids = [rule(), matrixRule()].map(
+      (wanted) => Object.entries(stack.resources).find(([, each]) => each === wanted)?.[0],
+    );
+    const permissions = Object.values(stack.ofType('AWS::Lambda::Permission'))
+      .map(({ Properties }) => Properties)
+      .filter(({ FunctionName }) => FunctionName === reaperArn);
+    expect(permissions.map(({ Principal, SourceArn }) => `${Principal} ${SourceArn}`).toSorted()).toEqual(
+      ids.map((id) => `events.amazonaws.com arn:of:${id}`).toSorted(),
+    );
   });
 });
 

@@ -151,6 +151,7 @@ describe('the artifacts bucket', () => {
       LifecycleConfiguration: {
         Rules: [
           { Id: 'builds', Prefix: 'builds/', Status: 'Enabled', ExpirationInDays: 30 },
+          { Id: 'matrices', Prefix: 'matrices/', Status: 'Enabled', ExpirationInDays: 90 },
           { Id: 'pieces', Prefix: 'pieces/', Status: 'Enabled', ExpirationInDays: 2 },
           {
             Id: 'uploads',

@@ -3,10 +3,17 @@ import { join } from 'node:path';
 import validate from 'asl-validator';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eventFunctions, pascalCase, type StepName } from '../../core/function-environment.ts';
-import { functionNames, type Synthesized, stepNames, synthesize } from './synthesized.ts';
+import {
+  functionNames,
+  type MachineFile,
+  machineFiles,
+  type Synthesized,
+  stepNames,
+  synthesize,
+} from './synthesized.ts';
 
 const root = new URL('../../', import.meta.url);
-const text = readFileSync(new URL('statemachines/build-image.asl.json', root), 'utf8');
+const textOf = (file: MachineFile) => readFileSync(new URL(`statemachines/${file}.asl.json`, root), 'utf8');
 
 interface State {
   readonly Type: string;
@@ -23,14 +30,14 @@ interface Rule {
   readonly Assign?: unknown;
 }
 
-const read = () => JSON.parse(text) as { States: Record<string, State> };
+const read = (file: MachineFile) => JSON.parse(textOf(file)) as { States: Record<string, State> };
 /** Those of a Map stand among the others. */
 const allOf = (some: Readonly<Record<string, State>>): [string, State][] =>
   Object.entries(some).flatMap(([name, state]) => [
     [name, state] as [string, State],
     ...allOf(state.ItemProcessor?.States ?? {}),
   ]);
-const states = allOf(read().States);
+const states = machineFiles.flatMap((file) => allOf(read(file).States));
 const tasks = states.filter(([, { Type }]) => Type === 'Task');
 const lambdasIn = (folder: string) =>
   readdirSync(new URL(`functions/${folder}/`, root))
@@ -40,7 +47,8 @@ const steps = lambdasIn('steps') as StepName[];
 const hole = (step: string) => `${pascalCase(step)}FunctionArn`;
 /** Those that call a function; Announce puts an event. */
 const calling = tasks.filter(([, { Resource }]) => Resource === 'arn:aws:states:::lambda:invoke');
-const holes = new Set([...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => name));
+const holesOf = (file: MachineFile) =>
+  new Set([...textOf(file).matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => name));
 
 let stack: Synthesized;
 beforeAll(() => {
@@ -68,10 +76,11 @@ describe('state, step and substitution', () => {
     },
   );
 
-  it('each hole is filled with the function of its step', () => {
-    const { DefinitionSubstitutions } = stack.only('AWS::StepFunctions::StateMachine').Properties;
+  it.each(machineFiles)('each hole of %s is filled with the function of its step', (file) => {
+    const { DefinitionSubstitutions } = stack.stateMachine(file).Properties;
+    const holes = holesOf(file);
     expect(Object.keys(DefinitionSubstitutions).sort()).toEqual([...holes].sort());
-    for (const step of steps) {
+    for (const step of steps.filter((each) => holes.has(hole(each)))) {
       const id = Object.entries(stack.resources).find(([, each]) => each === stack.function(step))?.[0];
       expect(DefinitionSubstitutions[hole(step)]).toBe(`arn:of:${id}`);
     }
@@ -85,35 +94,47 @@ describe('state, step and substitution', () => {
     expect(Handler).toBe('index.handler');
   });
 
-  it('the deployed definition is the file, byte for byte', () => {
-    const { DefinitionS3Location } = stack.only('AWS::StepFunctions::StateMachine').Properties;
-    expect(readFileSync(stack.asset(DefinitionS3Location.Key), 'utf8')).toBe(text);
+  it.each(machineFiles)('the deployed definition is %s, byte for byte', (file) => {
+    const { DefinitionS3Location } = stack.stateMachine(file).Properties;
+    expect(readFileSync(stack.asset(DefinitionS3Location.Key), 'utf8')).toBe(textOf(file));
   });
 });
 
 describe('the state machine', () => {
-  it('may invoke exactly the functions of its states', () => {
-    const { DefinitionSubstitutions, RoleArn } = stack.only('AWS::StepFunctions::StateMachine').Properties;
+  it.each(machineFiles)('%s may invoke exactly the functions of its states', (file) => {
+    const { DefinitionSubstitutions } = stack.stateMachine(file).Properties;
     const invokable = stack
-      .allStatements()
-      .filter(
-        ({ Action, within }) =>
-          Action.includes('lambda:InvokeFunction') && stack.resources[within]?.Type === 'AWS::IAM::Policy',
-      )
+      .stateMachineStatements(file)
+      .filter(({ Action }) => Action.includes('lambda:InvokeFunction'))
       .flatMap(({ Resource }) => Resource);
-    expect(new Set(invokable)).toEqual(new Set(Object.values(DefinitionSubstitutions)));
-    expect(stack.only('AWS::IAM::Policy').Properties.Roles).toEqual([RoleArn]);
+    const functions = Object.entries(DefinitionSubstitutions).filter(([name]) =>
+      name.endsWith('FunctionArn'),
+    );
+    expect(new Set(invokable)).toEqual(new Set(functions.map(([, arn]) => arn)));
   });
 
-  it('logs failures without inputs, in a group that ends', () => {
-    const { LoggingConfiguration, StateMachineType } = stack.only(
-      'AWS::StepFunctions::StateMachine',
-    ).Properties;
+  it('builds by the other machine, waits for what it started, and is its own child', () => {
+    const arn = (rest: string) => `arn:aws:states:eu-west-1:111122223333:${rest}`;
+    const own = stack
+      .stateMachineStatements('build-matrix')
+      .filter(({ Action }) => Action.some((one) => one.startsWith('states:')))
+      .map(({ Action, Resource }) => [Action, Resource]);
+    expect(own).toEqual([
+      [
+        ['states:StartExecution'],
+        [arn('stateMachine:ami-foundry-build-image'), arn('stateMachine:ami-foundry-build-matrix')],
+      ],
+      [['states:DescribeExecution', 'states:StopExecution'], [arn('execution:ami-foundry-build-image:*')]],
+    ]);
+  });
+
+  it.each(machineFiles)('%s logs failures without inputs, in a group that ends', (file) => {
+    const { LoggingConfiguration, StateMachineType } = stack.stateMachine(file).Properties;
     expect(StateMachineType).toBe('STANDARD');
     expect(LoggingConfiguration).toMatchObject({ Level: 'ERROR', IncludeExecutionData: false });
     const arn: string = LoggingConfiguration.Destinations[0].CloudWatchLogsLogGroup.LogGroupArn;
     expect(stack.resources[arn.replace('arn:of:', '')]?.Properties).toEqual({
-      LogGroupName: '/aws/vendedlogs/states/ami-foundry-build-image',
+      LogGroupName: `/aws/vendedlogs/states/ami-foundry-${file}`,
       RetentionInDays: 30,
     });
   });
@@ -127,14 +148,19 @@ describe('the state machine', () => {
 });
 
 describe('the definition', () => {
-  const verdict = (change: (definition: ReturnType<typeof read>) => void = () => {}) => {
-    const definition = read();
+  const verdict = (
+    change: (definition: ReturnType<typeof read>) => void = () => {},
+    file: MachineFile = 'build-image',
+  ) => {
+    const definition = read(file);
     change(definition);
     const { isValid, errorsText } = validate(definition);
     return isValid ? 'valid' : errorsText();
   };
 
-  it('is valid to asl-validator, JSONata syntax included', () => expect(verdict()).toBe('valid'));
+  it.each(machineFiles)('%s is valid to asl-validator, JSONata syntax included', (file) =>
+    expect(verdict(undefined, file)).toBe('valid'),
+  );
 
   it.each<[string, string, object]>([
     ['a field of JSONPath', 'Plan', { InputPath: '$.recipe' }],
@@ -170,7 +196,8 @@ describe('the definition', () => {
     expect(strategies.filter((each) => !['FULL', 'NONE', undefined].includes(each))).toEqual([]);
   });
 
-  it('reads only variables that it assigns', () => {
+  it.each(machineFiles)('%s reads only variables that it assigns', (file) => {
+    const text = textOf(file);
     const expressions = [...text.matchAll(/\{%(.*?)%\}/g)].map(([, expression = '']) => expression);
     const used = expressions.flatMap((expression) =>
       [...expression.matchAll(/\$([A-Za-z]\w*)\b(?!\s*\()/g)].map(([, name = '']) => name),

@@ -18,6 +18,9 @@ export const stepNames = functionNames.filter(
   (name): name is StepName => ![...eventFunctions, ...apiFunctions].some((each) => each === name),
 );
 
+export const machineFiles = ['build-image', 'build-matrix'] as const;
+export type MachineFile = (typeof machineFiles)[number];
+
 export interface Resource {
   readonly Type: string;
   // biome-ignore lint/suspicious/noExplicitAny: a template is looked into at many depths, and every look is an assertion.
@@ -83,9 +86,17 @@ export class Synthesized {
     return this.#statementsOf(this.function(name).Properties.Role);
   }
 
-  /** The statements of the role that the state machine runs with. */
-  stateMachineStatements(): Statement[] {
-    return this.#statementsOf(this.only('AWS::StepFunctions::StateMachine').Properties.RoleArn);
+  /** The state machine of a file. */
+  stateMachine(file: MachineFile): Resource {
+    return one(
+      this.resources,
+      (id, { Type }) => Type === 'AWS::StepFunctions::StateMachine' && id.startsWith(pascalCase(file)),
+    );
+  }
+
+  /** The statements of the role that a state machine runs with. */
+  stateMachineStatements(file: MachineFile): Statement[] {
+    return this.#statementsOf(this.stateMachine(file).Properties.RoleArn);
   }
 
   #statementsOf(roleArn: string): Statement[] {

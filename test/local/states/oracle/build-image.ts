@@ -76,7 +76,7 @@ const distributed: Script = { Plan: [{ returns: DISTRIBUTED }], CleanUp: [{ retu
 
 export function buildImageCases(): OracleCase[] {
   return readdirSync(folder)
-    .filter((name) => name.endsWith('.asl.json'))
+    .filter((name) => name === 'build-image.asl.json')
     .flatMap((file) => {
       const text = readFileSync(join(folder, file), 'utf8');
       const tasks = allOf(JSON.parse(text) as Machine).filter(

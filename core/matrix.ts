@@ -1,0 +1,92 @@
+import * as z from 'zod/mini';
+import { buildState } from './build-state.ts';
+
+/** One build of a matrix, as its list in the artifacts bucket has it; StartExecution of build-image gets `input` as it stands. */
+export const matrixItem = z.object({
+  /** Name of the first attempt: from the recipe's digest, as of any build. */
+  build: z.string().check(z.minLength(1)),
+  input: z.looseObject({ recipe: z.unknown() }),
+});
+export type MatrixItem = z.output<typeof matrixItem>;
+
+/** What the execution of a matrix is started with. */
+export const matrixInput = z.strictObject({
+  /** Key of the list in the artifacts bucket. */
+  list: z.string(),
+  concurrency: z.int().check(z.gte(1)),
+  /** Percent. */
+  toleratedFailures: z.number().check(z.gte(0), z.lte(100)),
+  publishTogether: z.boolean(),
+});
+export type MatrixInput = z.output<typeof matrixInput>;
+
+export const matrixBuildStatuses = [
+  'WAITING',
+  'RUNNING',
+  'SUCCEEDED',
+  'FAILED',
+  'TIMED_OUT',
+  'ABORTED',
+] as const;
+
+/** What came of the builds of a matrix, for people and programs. */
+export const matrixReport = z.object({
+  summary: z.object({
+    total: z.int(),
+    succeeded: z.int(),
+    failed: z.int(),
+    waiting: z.int(),
+    running: z.int(),
+  }),
+  builds: z.array(
+    z.object({
+      build: z.string(),
+      status: z.enum(matrixBuildStatuses),
+      imageId: z.nullable(z.string()),
+      /** The code of its error. */
+      error: z.nullable(z.string()),
+    }),
+  ),
+});
+export type MatrixReport = z.output<typeof matrixReport>;
+export type MatrixBuild = MatrixReport['builds'][number];
+
+export function summarized(builds: readonly MatrixBuild[]): MatrixReport {
+  const of = (...some: MatrixBuild['status'][]) =>
+    builds.filter(({ status }) => some.includes(status)).length;
+  return {
+    summary: {
+      total: builds.length,
+      succeeded: of('SUCCEEDED'),
+      failed: of('FAILED', 'TIMED_OUT', 'ABORTED'),
+      waiting: of('WAITING'),
+      running: of('RUNNING'),
+    },
+    builds: [...builds],
+  };
+}
+
+/** What a build that is held for its matrix ends with, beside what every build ends with: all that publishing it takes. */
+export const heldOutput = z.object({
+  imageId: z.string(),
+  held: z.object({
+    /** Name of the matrix' execution. */
+    matrix: z.string(),
+    state: z.extend(
+      z.pick(buildState, { plan: true }),
+      z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true, distribution: true })).shape,
+    ),
+  }),
+});
+
+const heldMark = z.object({ held: z.object({ matrix: z.string() }) });
+
+/** The matrix for which a build was held that ended with this; undefined for any other build. */
+export function heldFor(output: string | undefined): string | undefined {
+  if (output === undefined) return undefined;
+  try {
+    return heldMark.safeParse(JSON.parse(output)).data?.held.matrix;
+  } catch {
+    return undefined;
+  }
+}
