@@ -18,6 +18,8 @@ import type { VerbOptions } from './validate.ts';
 interface PlanOptions extends VerbOptions {
   readonly files?: boolean;
   readonly job?: boolean;
+  /** Whose prices the estimate takes. */
+  readonly awsRegion?: string;
 }
 
 /** A file as it will be; its content with `--files` only. */
@@ -60,11 +62,11 @@ interface PlannedBuild {
 /** Resolves recipes as the plan function does, and prints what would be built; whether all could be. Starts nothing. */
 export async function plan(
   files: readonly string[],
-  { set = {}, json = false, files: contents = false, job = false }: PlanOptions,
+  { set = {}, json = false, files: contents = false, job = false, awsRegion: region }: PlanOptions,
 ): Promise<boolean> {
   const plans: Plan[] = [];
   for (const file of files) {
-    const result = await planFile(file, set, { contents, job });
+    const result = await planFile(file, set, { contents, job, region });
     plans.push(result);
     if (!json) for (const build of result.builds) console.log(printable(planText(file, build).join('\n')));
     if (result.error) console.error(printable(`${result.error.code}: ${file}: ${result.error.message}`));
@@ -76,14 +78,14 @@ export async function plan(
 async function planFile(
   file: string,
   set: Readonly<Record<string, string>>,
-  wanted: { readonly contents: boolean; readonly job: boolean },
+  wanted: { readonly contents: boolean; readonly job: boolean; readonly region: string | undefined },
 ): Promise<Plan> {
   const builds: PlannedBuild[] = [];
   try {
     for (const build of await readRecipeFile(file, set)) {
       const resolved = await resolveBuild(build.recipe, { mirror: mirrors() });
       builds.push({
-        ...describe(build, resolved, wanted.contents),
+        ...describe(build, resolved, wanted),
         ...(wanted.job ? { job: await jobLines(resolved) } : {}),
       });
     }
@@ -115,7 +117,7 @@ function mirrors(): Mirror {
 function describe(
   { coordinates, recipe }: WantedBuild,
   resolved: ResolvedBuild,
-  withContents: boolean,
+  { contents: withContents, region }: { readonly contents: boolean; readonly region: string | undefined },
 ): PlannedBuild {
   const image = describeImage(recipe);
   const distribution = describeDistribution(recipe, resolved);
@@ -146,7 +148,7 @@ function describe(
     },
     ...(withContents ? { edits } : {}),
     ...(distribution === undefined ? {} : { distribution }),
-    estimate: estimate(estimated(resolved)),
+    estimate: estimate({ ...estimated(resolved), ...(region === undefined ? {} : { region }) }),
   };
 }
 
@@ -242,7 +244,7 @@ function estimateText({ size, phases, seconds, price }: Estimate): string[] {
     ),
     ...listed('', [
       `and about $${rough(price.monthly)} a month for the snapshot${price.lines.some(({ name }) => name === 'transfer of copies') ? 's of all regions' : ''}`,
-      `(list prices of ${price.region}, ${price.asOf}; nothing of this was measured on AWS; --json has the reasons)`,
+      `(list prices of ${price.region}, ${price.asOf}${price.exact ? '' : ', some of them those of us-east-1'}; nothing of this was measured on AWS; --json has the reasons)`,
     ]),
   ];
 }

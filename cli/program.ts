@@ -129,6 +129,7 @@ ${exitCodesText}`,
   )
     .option('--files', 'print every file with its content')
     .option('--job', 'print the job that the worker would get, without its secrets')
+    .option('--aws-region <name>', 'region whose prices the estimate takes; us-east-1 unless said')
     .action(async (files: string[], options) => {
       const { plan } = await import('./plan.ts');
       exit((await plan(files, options)) ? EXIT.ok : EXIT.problems);

@@ -200,7 +200,7 @@ function receiptLines(receipt: Receipt | undefined): string[] {
     .map((line) => `${line.name} ${money(line.dollars)}`);
   return [
     `price     ${money(dollars)}, list prices of ${prices.region} (${prices.asOf}) as if on AWS${estimate === null ? '' : `; estimated before: ${money(estimate.dollars)} and ${estimate.seconds} s`}`,
-    `          of that ${dearest.join(', ')}; ${money(monthlyDollars)} a month for what stays`,
+    `          of that ${dearest.join(', ')} (waits are shorter here, so more transitions); ${money(monthlyDollars)} a month for what stays`,
     `          receipt: ${artifactKey(build, 'receipt.json')} in the artifacts bucket`,
   ];
 }

@@ -57,6 +57,15 @@ test('shows what would be built, with estimates that say that they are', async (
   expect(stdout).not.toContain('Hello');
 });
 
+test('estimates by the prices of the region that is named, and says when they are not its own', async () => {
+  await using mirror = await world();
+  await using directory = await directoryOf({ 'web.yaml': recipe(mirror.url) });
+  const at = async (...region: string[]) =>
+    (await foundry(['plan', 'web.yaml', ...region], directory.path)).stdout;
+  expect(await at('--aws-region', 'eu-central-1')).toContain('list prices of eu-central-1');
+  expect(await at('--aws-region', 'mx-central-1')).toContain('some of them those of us-east-1');
+});
+
 test('shows where the image would go, and what its copies cost', async () => {
   await using mirror = await world();
   const distribution = `
