@@ -181,6 +181,7 @@ mtree)
 	;;
 b64decode) base64 -d ;;
 chflags | chown | zpool) ;;
+zfs) printf '%s\n' "${FREEBSD_COMPRESSION:-off}" ;;
 pwd_mkdb) for made in passwd pwd.db spwd.db; do : >"$(after -d "$@")/$made"; done ;;
 stat)
 	case $2 in

@@ -48,6 +48,17 @@ const table: Readonly<Record<string, Syntax>> = {
     operands: [1, 99],
     judge: (_options, [verb]) => (verb === 'sync' ? undefined : `no verb ${verb}`),
   },
+  zfs: {
+    section: 'zfs-get(8)',
+    operands: [2, 99],
+    // Its options stand behind the verb.
+    judge: (_options, [verb, ...words]) => {
+      if (verb !== 'get') return `no verb ${verb}`;
+      return words.find(
+        (word) => word.startsWith('-') && !['-H', '-p', '-r', '-d', '-o', '-s', '-t'].includes(word),
+      );
+    },
+  },
   mdconfig: {
     section: 'mdconfig(8)',
     flags: 'adnlvrc',

@@ -34,7 +34,7 @@ const here = join(root, 'test/worker');
 const reference = join(root, '../shared/reference/freebsd-13.2');
 
 const tools =
-  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool tar fetch sha256 b64decode fold chflags realpath readlink stat pwd_mkdb pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz find gzip mtree'.split(
+  'uname id sysctl diskinfo geom mdconfig gpart makefs zpool zfs tar fetch sha256 b64decode fold chflags realpath readlink stat pwd_mkdb pgrep shutdown dd date touch chown chmod awk sed tr grep head tail ls du df mkdir rm mv cp cat sort od basename dirname tee cut sleep xz find gzip mtree'.split(
     ' ',
   );
 /** Found on Linux, not on FreeBSD 13.2, or not with the same options. */
@@ -237,6 +237,33 @@ describe.each(shells.map((shell) => ({ name: shell.join(' '), shell })))(
         return said === undefined ? [] : [{ call: [call.name, ...call.words].join(' '), said }];
       });
       expect(wrong).toEqual([]);
+    });
+
+    it.each([
+      ['ufs', 'on', true],
+      ['zfs', 'off', true],
+      ['zfs', 'lz4', false],
+    ])('sends the disk as blocks from %s with compression %s: %s', async (fileSystem, compression, ok) => {
+      const store = await new Store().open();
+      const freebsd = makeFreebsd();
+      const result = await runWorker({
+        shell,
+        path: freebsd.path,
+        environment: {
+          ...freebsd.environment,
+          FREEBSD_FILE_SYSTEM: fileSystem,
+          FREEBSD_COMPRESSION: compression,
+        },
+        diskSize: 0,
+        lines: job([mirror.url], store.lines(4)),
+        arguments: ['--job', 'job', '--work', 'work'],
+      });
+      store.close();
+      const refused = { ok: false, phase: 'preflight', code: 'UnsupportedOnPlatform' };
+      expect(result.report, result.console).toMatchObject(ok ? { ok } : refused);
+      expect(store.objects.has('piece-1')).toBe(ok);
+      const judge = freebsdJudge(reference);
+      expect(freebsd.calls().map(judge).filter(Boolean)).toEqual([]);
     });
 
     it('gives the memory disk back', () => {

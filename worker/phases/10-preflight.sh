@@ -72,7 +72,13 @@ _preflight_disk() {
 }
 
 # No volume: the disk is a file, with nothing in it but what is not in the images anyway: table and boot code.
+# What a hole of an image leaves out is noise in an encrypted snapshot (blocks.sh), so it must be no zeroes that somebody wrote.
 _preflight_file() {
+	_preflight_lost=$(platform_loses_zeroes "${work}")
+	if [ -n "${_preflight_lost}" ]; then
+		fail UnsupportedOnPlatform "${_preflight_lost} on this worker, and makes holes of zeroes: a disk without a volume would lack them" \
+			'take image.road: unix, or a worker whose root is UFS'
+	fi
 	dd if=/dev/null of="${work}/disk.img" bs=1048576 seek=$((job_disk_size / 1048576)) count=0 2>"${state}/dd.stderr" ||
 		fail WriteFailed "a file of ${job_disk_size} bytes cannot be made: $(tail -n 1 "${state}/dd.stderr")" 'give the worker a file system that knows holes'
 	platform_acquire "${work}/disk.img" >"${state}/disk"

@@ -214,6 +214,14 @@ _makefs() {
 	_make_said=${_make_said:-makefs said nothing}
 }
 
+# platform_loses_zeroes(directory): prints why zeroes that are written to a file there are no data afterwards, or nothing. ZFS makes holes of
+# them when it compresses, by whatever algorithm (zfsprops(7), compression).
+platform_loses_zeroes() {
+	case $(df -T "$1" | awk 'NR == 2 { print $2 }') in
+	zfs) zfs get -H -o value compression "$1" | awk '$1 != "off" { print "ZFS compresses by " $1 }' ;;
+	esac
+}
+
 platform_make_root() {
 	if [ "${job_filesystem}" = zfs ]; then
 		_make_pool "$@"

@@ -231,6 +231,9 @@ _makefs() {
 	filesystem_failed "$3: ${_make_said:-makefs ended with status ${_make_status}: $(grep -m 1 Error "${state}/makefs.stderr" || tail -n 1 "${state}/makefs.stderr")}"
 }
 
+# Of the file systems that a Linux worker has for its root none makes holes of zeroes.
+platform_loses_zeroes() { :; }
+
 platform_make_root() {
 	_makefs "$1" "$2" rootfs "${job_filesystem_id}" "${state}/spec" "${tree}"
 }
