@@ -68,6 +68,14 @@ const watches = (scope: Construct, { stateMachine }: AlarmTargets): Readonly<Rec
       // One answer in thousands is a function that just starts, or a moment of AWS's.
       bad: { of: 3, count: 2 },
     },
+    'notices-lost': {
+      tells: 'Somebody could not be told of a build or an image, although it was tried three times.',
+      metric: functionMetric(scope, 'notify', 'AsyncEventsDropped', fiveMinutes),
+    },
+    'records-lost': {
+      tells: 'The receipt of a build, or the event that it began or ended, could not be written.',
+      metric: functionMetric(scope, 'record-build', 'AsyncEventsDropped', fiveMinutes),
+    },
     'retention-failed': {
       tells: 'Retention could not tell whether an image may go, or AWS refused.',
       metric: functionMetric(scope, 'retention', 'Errors', Duration.hours(1)),

@@ -12,7 +12,8 @@ import { type FunctionName, pascalCase } from '../core/function-environment.ts';
 export function functionMetric(
   scope: Construct,
   name: FunctionName,
-  metricName: 'Errors' | 'Invocations' | 'Duration',
+  // AsyncEventsDropped: what Lambda has given up after three tries (Lambda Developer Guide, "Types of metrics for Lambda functions").
+  metricName: 'Errors' | 'Invocations' | 'Duration' | 'AsyncEventsDropped',
   period: Duration,
   statistic = 'Sum',
 ): Metric {

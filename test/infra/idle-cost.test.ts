@@ -56,7 +56,7 @@ beforeAll(() => {
     dashboard: 'yes',
     notifyTopic: 'yes',
   });
-}, 60_000);
+}, 180_000);
 
 const bill = (stack: Synthesized) =>
   Object.entries(Object.groupBy(Object.values(stack.resources), ({ Type }) => Type)).flatMap(
