@@ -21,6 +21,5 @@ export async function cloud(
     });
   const place = ['--state', state, ...(port === undefined ? [] : ['--port', port])];
   if (!foreground) return await run('local/background.ts', [action, ...(json ? ['--json'] : []), ...place]);
-  const built = await run('esbuild.config.mjs', []);
-  return built === 0 ? await run('local/main.ts', ['--factory', ...place]) : built;
+  return await run('local/main.ts', ['--factory', ...place]);
 }

@@ -61,8 +61,6 @@ async function up(): Promise<number> {
     console.error(inUse(other));
     return 1;
   }
-  const built = await run([join(root, 'esbuild.config.mjs')]);
-  if (built !== 0) return 1;
   await mkdir(state, { recursive: true });
   const output = await open(log, 'w');
   // A group of its own: Ctrl-C here does not reach it.
@@ -102,13 +100,6 @@ async function up(): Promise<number> {
   console.error(`The local cloud did not start within ${START_SECONDS} s; its log is ${log}.`);
   return 1;
 }
-
-const run = (args: readonly string[]): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-    child.once('error', reject);
-    child.once('close', (code) => resolve(code ?? 1));
-  });
 
 async function down(): Promise<number> {
   const found = await readRunning(state);

@@ -1,6 +1,7 @@
 // `make cloud`: the local cloud until Ctrl-C. Arguments: [--state DIR] [--port N] [--factory].
 // With --factory (`foundry cloud up`) the factory is deployed in it, and the demo release is served.
 import { parseArgs } from 'node:util';
+import { makeBundles } from './bundles.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { makeDemoRelease } from './demo-release/make.ts';
 import { type Mirror, startMirror } from './demo-release/serve.ts';
@@ -73,6 +74,7 @@ console.log(
 
 /** The factory, and a release for it to build. */
 async function addFactory(cloud: Cloud): Promise<void> {
+  await makeBundles();
   await deploy(cloud);
   const directory = new URL('../.state/demo-release', import.meta.url).pathname;
   try {

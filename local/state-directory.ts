@@ -6,7 +6,9 @@ export async function processStart(pid: number): Promise<string | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');
     // The command name in field 2 may hold spaces and parentheses: count from the last ')'.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    // Z: it has ended, and nobody has asked how.
+    return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
     return undefined;
   }

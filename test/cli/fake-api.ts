@@ -28,7 +28,7 @@ export async function fakeApi(
       method: request.method ?? '',
       path: url.pathname,
       query: url.searchParams,
-      body: text === '' ? undefined : JSON.parse(text),
+      body: read(text),
     };
     asked.push(one);
     const { status = 200, headers = {}, body } = await answer(one, asked.length);
@@ -136,3 +136,12 @@ export const details = (changes: Partial<BuildDetails> = {}): BuildDetails => ({
   },
   ...changes,
 });
+
+/** JSON, or the text that it is. */
+function read(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -55,7 +55,7 @@ const run = (
   options: { readonly cwd: string; readonly env: Record<string, string> },
 ): Promise<Outcome> =>
   new Promise((resolve, reject) => {
-    execFile(file, args, { ...options, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(file, args, { ...options, timeout: 240_000 }, (error, stdout, stderr) => {
       if (error !== null && typeof error.code !== 'number') reject(error);
       else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
