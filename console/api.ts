@@ -96,6 +96,10 @@ export const api = {
   resume: (id: string) =>
     send('POST', `/builds/${at(id)}/resume`, {}) as Promise<RouteAnswer<'resume-build'>>,
   abort: (id: string) => send('DELETE', `/builds/${at(id)}`, {}) as Promise<RouteAnswer<'abort-build'>>,
+  matrix: (id: string, signal?: AbortSignal) =>
+    send('GET', `/matrices/${at(id)}`, { signal }) as Promise<RouteAnswer<'show-matrix'>>,
+  abortMatrix: (id: string) =>
+    send('DELETE', `/matrices/${at(id)}`, {}) as Promise<RouteAnswer<'abort-matrix'>>,
   images: (query: Query, signal?: AbortSignal) =>
     send('GET', '/images', { query, signal }) as Promise<RouteAnswer<'list-images'>>,
   retire: (imageId: string) =>

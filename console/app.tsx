@@ -1,10 +1,12 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { Announcer } from './announce.tsx';
 import { factory } from './api.ts';
+import { Boundary } from './boundary.tsx';
 import { Icon } from './icons.tsx';
 import { BuildPage } from './pages/build.tsx';
 import { BuildsPage } from './pages/builds.tsx';
 import { ImagesPage } from './pages/images.tsx';
+import { MatrixPage } from './pages/matrix.tsx';
 import { ReleasesPage } from './pages/releases.tsx';
 import { RunbookPage } from './pages/runbook.tsx';
 import { StartPage } from './pages/start.tsx';
@@ -27,6 +29,8 @@ function pageOf({ path, query }: Place): Page {
   if (path === '/releases') return { title: 'Releases', tab: '/releases', view: <ReleasesPage /> };
   if (first === 'builds' && second !== undefined)
     return { title: second, tab: '/', view: <BuildPage key={second} id={second} /> };
+  if (first === 'matrices' && second !== undefined)
+    return { title: second, tab: '/', view: <MatrixPage key={second} id={second} /> };
   if (first === 'runbook')
     return { title: second ?? 'Runbook', tab: '/runbook', view: <RunbookPage code={second} /> };
   return {
@@ -98,7 +102,7 @@ export function App() {
         <Shortcuts nextTheme={next} />
       </header>
       <main ref={main} id="main" tabIndex={-1} aria-label={title}>
-        {view}
+        <Boundary key={place.path}>{view}</Boundary>
       </main>
       <Announcer />
     </>

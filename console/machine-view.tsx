@@ -79,7 +79,7 @@ export function MachineView({
             over={over}
             whole={whole}
           />
-          <div class="chosen" aria-live="polite">
+          <div class="chosen">
             {node ? (
               <Chosen node={node} look={looks.get(node.name) ?? idle} edges={graph.edges} />
             ) : (

@@ -4,8 +4,7 @@ import type { BuildStatus, Problem } from '../core/api/schemas.ts';
 import { announce } from './announce.tsx';
 import { type ApiProblem, runbook } from './api.ts';
 import { Icon } from './icons.tsx';
-import type { Polled } from './poll.ts';
-import { useLoaded, useNow } from './poll.ts';
+import { isFinal, type Polled, useLoaded, useNow } from './poll.ts';
 import { Link } from './router.tsx';
 import { ago, exactTime } from './words.ts';
 
@@ -149,10 +148,12 @@ export function Freshness({ polled, live }: { readonly polled: Polled<unknown>; 
   const now = useNow(5000);
   const seconds = polled.at === undefined ? undefined : Math.max(0, Math.round((now - polled.at) / 1000));
   return (
-    <span class="freshness">
+    <span class="freshness" title={polled.problem?.message}>
       <span class={`dot ${polled.problem ? 'bad' : live ? 'live' : ''}`} aria-hidden="true" />
       {polled.problem
-        ? 'No answer; trying again'
+        ? isFinal(polled.problem)
+          ? 'Refused'
+          : 'No answer; trying again'
         : seconds === undefined
           ? 'Loading'
           : seconds < 10

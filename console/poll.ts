@@ -5,6 +5,9 @@ const FIRST_BACKOFF = 2000;
 /** Whoever has no network for an hour asks sixty times, not thousands. */
 const LONGEST_BACKOFF = 60_000;
 
+/** What asking again does not help against. */
+export const isFinal = ({ problem: { status } }: ApiProblem): boolean => status >= 400 && status < 429;
+
 export interface Polled<T> {
   readonly value: T | undefined;
   readonly problem: ApiProblem | undefined;
@@ -63,8 +66,7 @@ export function usePoll<T>(
         if (stop.signal.aborted) return;
         if (!(error instanceof ApiProblem)) throw error;
         setState((before) => ({ ...before, key, problem: error }));
-        const final = error.problem.status >= 400 && error.problem.status < 429;
-        schedule(final ? null : Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures++));
+        schedule(isFinal(error) ? null : Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures++));
       } finally {
         asking = false;
         if (again && !stop.signal.aborted) {

@@ -69,7 +69,7 @@ export function StagesView({
                   <td class="number faint">
                     {expectedSeconds === null ? '' : `~ ${duration(expectedSeconds)}`}
                   </td>
-                  <td class="number faint data">{stage.bytes === null ? '' : bytes(stage.bytes)}</td>
+                  <td class="number faint data">{stage.bytes ? bytes(stage.bytes) : ''}</td>
                 </tr>
               );
             })}

@@ -66,7 +66,7 @@ export function BuildPage({ id }: { readonly id: string }) {
           <button type="button" class="danger" onClick={() => setAsking('abort')}>
             Abort
           </button>
-        ) : build.status !== 'SUCCEEDED' ? (
+        ) : build.status !== 'SUCCEEDED' && !build.dryRun ? (
           <button type="button" class="primary" onClick={() => setAsking('resume')}>
             Resume
           </button>

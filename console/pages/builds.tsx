@@ -17,7 +17,7 @@ const listPath = (status: string, after: string, before: string): string => {
 };
 
 export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
-  const status = query.get('status') ?? '';
+  const status = buildStatuses.find((one) => one === query.get('status')) ?? '';
   const after = query.get('after') ?? '';
   const polled = usePoll(
     `builds ${status} ${after}`,
@@ -59,9 +59,7 @@ export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
         <Awaited problem={problem} what="builds" />
       ) : value.builds.length === 0 ? (
         <div class="empty">
-          <p>
-            {status === '' ? 'No build yet.' : `No build is ${statusWord(status as never).toLowerCase()}.`}
-          </p>
+          <p>{status === '' ? 'No build yet.' : `No build is ${statusWord(status).toLowerCase()}.`}</p>
           <p>
             {status === '' ? (
               <Link to="/start">Start the first one</Link>

@@ -3,7 +3,7 @@ import type { RouteAnswer } from '../../core/api/routes.ts';
 import type { Problem } from '../../core/api/schemas.ts';
 import { announce } from '../announce.tsx';
 import { api } from '../api.ts';
-import { Panel, ProblemView, useAction } from '../parts.tsx';
+import { Confirm, Panel, ProblemView, useAction } from '../parts.tsx';
 import { lineOfField } from '../recipe-lines.ts';
 import { go, Link } from '../router.tsx';
 import { dollars, duration } from '../words.ts';
@@ -49,7 +49,8 @@ export function StartPage() {
   const [planned, setPlanned] = useState<{ readonly of: string; readonly answer: Started }>();
   const { busy, problem, run } = useAction();
   const editor = useRef<HTMLTextAreaElement>(null);
-  const matrix = /^matrix:/m.test(text);
+  const matrix = /^\s*["']?matrix["']?\s*:/m.test(text);
+  const [asking, setAsking] = useState(false);
   const [together, setTogether] = useState(false);
 
   const request = (dryRun: boolean) => ({
@@ -67,12 +68,12 @@ export function StartPage() {
       setPlanned({ of: asked, answer });
       announce('The plan is there');
     });
-  const start = () =>
-    run(async () => {
-      const { id, kind, created } = await api.start(request(false));
-      announce(created ? `${id} has started` : `${id} runs already`);
-      go(kind === 'matrix' ? `/matrices/${encodeURIComponent(id)}` : `/builds/${encodeURIComponent(id)}`);
-    });
+  const send = async () => {
+    const { id, kind, created } = await api.start(request(false));
+    announce(created ? `${id} has started` : `${id} runs already`);
+    go(kind === 'matrix' ? `/matrices/${encodeURIComponent(id)}` : `/builds/${encodeURIComponent(id)}`);
+  };
+  const start = () => run(send);
   const load = async (file: File | undefined) => {
     if (!file) return;
     setFileProblem('');
@@ -88,7 +89,7 @@ export function StartPage() {
     area.setSelectionRange(from, from + (lines[line - 1] ?? '').length);
     area.scrollTop = Math.max(0, line - 6) * (area.scrollHeight / Math.max(1, lines.length));
   };
-  const upToDate = planned?.of === asked;
+  const upToDate = planned?.of === asked && planned.answer.plan !== null;
   const wrong = new Set((problem?.problem.errors ?? []).map(({ field }) => field));
 
   return (
@@ -187,14 +188,31 @@ export function StartPage() {
             <button
               type="button"
               class={upToDate ? 'primary' : ''}
-              disabled={!upToDate}
+              disabled={!upToDate && !(matrix && text.trim() !== '')}
               aria-disabled={busy}
-              onClick={() => void start()}
+              onClick={() => (upToDate ? void start() : setAsking(true))}
             >
-              Start the build
+              {matrix && !upToDate ? 'Start all builds…' : 'Start the build'}
             </button>
           </div>
-          <p class="faint">A plan costs nothing; the build can be started when it is there.</p>
+          <p class="faint">
+            {matrix
+              ? 'One build of a matrix is planned at once: pick it by parameters, a value for each key of the matrix.'
+              : 'A plan costs nothing; the build can be started when it is there.'}
+          </p>
+          {asking ? (
+            <Confirm
+              title="Start all builds of the matrix?"
+              verb="Start them"
+              act={send}
+              onClose={() => setAsking(false)}
+            >
+              <p>
+                They start without a plan: each pays for a worker of its own, and what is wrong with one is
+                told before any begins.
+              </p>
+            </Confirm>
+          ) : null}
         </form>
         <div class="stack">
           {problem ? (
@@ -205,7 +223,7 @@ export function StartPage() {
             </Panel>
           ) : null}
           {planned ? (
-            <PlanView answer={planned.answer} stale={!upToDate} />
+            <PlanView answer={planned.answer} stale={planned.of !== asked} />
           ) : problem ? null : (
             <Panel title="Plan">
               <p class="empty">
@@ -266,13 +284,11 @@ function PlanView({ answer, stale }: { readonly answer: Started; readonly stale:
   const plan = record(answer.plan);
   const image = record(plan.image);
   const estimate = record(plan.estimate);
-  const builds = Array.isArray(plan.builds) ? plan.builds.length : undefined;
   const worker = record(plan.worker);
   const warnings = Array.isArray(plan.warnings) ? plan.warnings.map(String) : [];
 
   const text = (value: unknown) =>
     typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-  const adopted = text(record(plan.adopted).imageId);
   const joined = (between: string, ...values: unknown[]) =>
     values
       .map(text)
@@ -280,7 +296,6 @@ function PlanView({ answer, stale }: { readonly answer: Started; readonly stale:
       .join(between) || undefined;
   const { seconds, dollars: cost } = estimate;
   const rows: readonly (readonly [string, string | undefined])[] = [
-    ['Builds', text(builds)],
     ['Image', text(image.name)],
     ['Release', joined(' ', plan.release, plan.architecture)],
     [
@@ -300,11 +315,12 @@ function PlanView({ answer, stale }: { readonly answer: Started; readonly stale:
   ];
   return (
     <Panel title="Plan" aside={stale ? <span class="warn">of an earlier text</span> : null}>
-      {adopted === undefined ? null : (
-        <p class="note">
-          An image of this very content is there: <code>{adopted}</code>. The build would adopt it.
+      {answer.plan === null ? (
+        <p class="note warn">
+          {answer.status === 'RUNNING' ? 'The plan takes its time: ' : 'The plan did not come about: '}
+          <Link to={`/builds/${encodeURIComponent(answer.id)}`}>{answer.id}</Link>
         </p>
-      )}
+      ) : null}
       {warnings.map((warning) => (
         <p key={warning} class="note warn">
           {warning}

@@ -231,6 +231,23 @@ describe.skipIf(withoutBrowser)('the console', () => {
     await page.getByRole('row', { name: new RegExp(`${imageId}.*in quarantine`) }).waitFor();
   }, 30_000);
 
+  it('starts a matrix, and shows its builds until all have ended', async () => {
+    await page.goto(at('/start'));
+    const matrix = { flavour: ['small', 'base'] };
+    await recipeField().fill(yaml({ name: 'many', matrix }));
+    await page.getByLabel('Publish all images of the matrix, or none').check();
+    await page.getByRole('button', { name: 'Start all builds' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Start them' }).click();
+    await page.waitForURL(/\/matrices\/[\w-]+$/);
+    await badge('Succeeded').waitFor();
+    await page.getByRole('heading', { name: '2 of 2 builds have ended' }).waitFor();
+    await panel('Builds')
+      .getByRole('link', { name: /^many-/ })
+      .first()
+      .click();
+    await badge('Succeeded').waitFor();
+  }, 60_000);
+
   it('is used by keys alone', async () => {
     const id = await start({ name: 'keys' });
     await ended(id);
