@@ -6,6 +6,7 @@ import type { FileEdit } from '../core/image-parts.ts';
 import type { Mirror } from '../core/ports.ts';
 import type { Coordinates } from '../core/recipe-matrix.ts';
 import { type ResolvedBuild, resolveBuild } from '../core/resolve-build.ts';
+import { updateServer } from '../core/update-server.ts';
 import { type DescribedFile, describeFile, describeImage, type ImageDescription } from './describe-image.ts';
 import { describeDistribution, distributionText, type PlannedDistribution } from './distribution-text.ts';
 import { imageText } from './image-text.ts';
@@ -83,7 +84,7 @@ async function planFile(
   const builds: PlannedBuild[] = [];
   try {
     for (const build of await readRecipeFile(file, set)) {
-      const resolved = await resolveBuild(build.recipe, { mirror: mirrors() });
+      const resolved = await resolveBuild(build.recipe, { mirror: mirrors(), updates: updateServer(web) });
       builds.push({
         ...describe(build, resolved, wanted),
         ...(wanted.job ? { job: await jobLines(resolved) } : {}),
@@ -100,17 +101,18 @@ async function planFile(
   }
 }
 
+const web = httpMirror((milliseconds) => pause(milliseconds));
+
 /** The mirrors as this machine sees them. What lies in S3 is read with the role of the plan function, which a client has not. */
 function mirrors(): Mirror {
-  const mirror = httpMirror((milliseconds) => pause(milliseconds));
   const inBucket = (url: string) => url.startsWith('s3://');
   const unreachable = {
     status: 'unreachable',
     reason: 'it is in S3, which the factory reads with its own role',
   } as const;
   return {
-    read: async (url) => (inBucket(url) ? unreachable : await mirror.read(url)),
-    digest: async (url) => (inBucket(url) ? unreachable : await mirror.digest(url)),
+    read: async (url) => (inBucket(url) ? unreachable : await web.read(url)),
+    digest: async (url) => (inBucket(url) ? unreachable : await web.digest(url)),
   };
 }
 

@@ -51,6 +51,22 @@ export const errorCatalogue = {
     meaning: 'The recipe asks for a set that the MANIFEST does not list.',
   },
   MirrorUnreachable: { owner: 'aws', retryable: true, meaning: 'No mirror answered.' },
+  UpdatesUntrusted: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'What the update server says is not signed with FreeBSD’s key.',
+  },
+  WatchIncomplete: {
+    owner: 'factory',
+    // No state machine runs the watcher; its schedule does.
+    retryable: false,
+    meaning: 'The release watcher could not look at everything, or not start what is due.',
+  },
+  SubscriptionNotFound: {
+    owner: 'caller',
+    retryable: false,
+    meaning: 'There is no subscription of that name.',
+  },
   WorkerImageNotFound: {
     owner: 'factory',
     retryable: false,

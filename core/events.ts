@@ -114,13 +114,22 @@ export const busEvents = {
     when: 'Retention has deleted an image that was in quarantine, with its snapshots and parameters.',
     detail: z.strictObject(edition),
   },
+  'Release Seen': {
+    when: 'A release appeared whole on a mirror that the release watcher looks at, or was built anew there.',
+    detail: z.strictObject({
+      release: text('As its directory is called, such as 15.1-RELEASE.'),
+      architecture: z.enum(['amd64', 'arm64']),
+      builtOn: orNull(z.string(), 'BUILDDATE, YYYY-MM-DD.'),
+      revision: orNull(z.string(), 'REVISION: the commit that it was built from.'),
+    }),
+  },
 } as const satisfies Record<string, { readonly when: string; readonly detail: z.ZodMiniType }>;
 
 export type BusEventType = keyof typeof busEvents;
 export const busEventTypes = Object.keys(busEvents) as BusEventType[];
 export type DetailOf<Type extends BusEventType> = z.output<(typeof busEvents)[Type]['detail']>;
 
-/** The events that record-build sends, retention and Announce beside it. */
+/** The events that record-build sends; retention, the release watcher and Announce beside it. */
 export const buildEventTypes = [
   'Build Started',
   'Build Succeeded',
@@ -132,6 +141,8 @@ export const retentionEventTypes = [
   'Image Restored',
   'Image Retired',
 ] as const satisfies BusEventType[];
+
+export const watcherEventTypes = ['Release Seen'] as const satisfies BusEventType[];
 
 /** `build-failed` is how a deployment's settings name Build Failed. */
 export const eventSlug = (type: BusEventType): string => type.toLowerCase().replaceAll(' ', '-');

@@ -139,7 +139,18 @@ export const functionEnvironment = {
     DISTRIBUTION_REGIONS: z.optional(list),
   }),
   'retire-image': z.object({ RETENTION_FUNCTION: z.string().check(z.minLength(1)) }),
+  'list-releases': z.object({ ARTIFACTS_BUCKET: bucket }),
+  'list-subscriptions': z.object({ ARTIFACTS_BUCKET: bucket }),
+  subscribe: z.object({ ARTIFACTS_BUCKET: bucket }),
+  unsubscribe: z.object({ ARTIFACTS_BUCKET: bucket }),
   'openapi-document': z.object({}),
+  'watch-releases': z.object({
+    /** Whose executions the builds are. */
+    STATE_MACHINE_ARN: stateMachine,
+    ARTIFACTS_BUCKET: bucket,
+    /** Mirrors whose releases are told of, beside those of subscriptions. */
+    WATCHED_MIRRORS: z.optional(list),
+  }),
   retention: z.object({
     ARTIFACTS_BUCKET: bucket,
     /** Where copies may be, beside the factory's own region. */
@@ -180,6 +191,7 @@ export const eventFunctions = [
   'retention',
   'record-build',
   'notify',
+  'watch-releases',
 ] as const satisfies FunctionName[];
 export type EventFunctionName = (typeof eventFunctions)[number];
 
@@ -202,6 +214,10 @@ export const apiFunctions = [
   'build-log',
   'list-images',
   'retire-image',
+  'list-releases',
+  'list-subscriptions',
+  'subscribe',
+  'unsubscribe',
   'openapi-document',
 ] as const satisfies (FunctionName & RouteName)[];
 export type ApiFunctionName = (typeof apiFunctions)[number];

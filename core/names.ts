@@ -16,6 +16,12 @@ export const tagKey = {
   bootTested: 'ami-foundry:boot-tested',
   /** What its recipe wants of the lives of its images: core/retention-tag.ts. */
   retention: 'ami-foundry:retention',
+  /** BUILDDATE of the release, YYYY-MM-DD. */
+  builtOn: 'ami-foundry:built-on',
+  /** REVISION of the release. */
+  revision: 'ami-foundry:revision',
+  /** Which of FreeBSD's patches are in the image: its patch level, or the beginning of the digest of the base packages' catalogue. */
+  patches: 'ami-foundry:patches',
   /** When retention put the image and its snapshot away. */
   quarantined: 'ami-foundry:quarantined',
   /** Until when a failed build's thing waits for the next attempt; ISO time. */
@@ -150,6 +156,25 @@ export function chosenNames(keys: readonly string[]): ReadonlyMap<number, string
   }
   return names;
 }
+/** What the release watcher has seen; written anew at each of its runs. */
+export const seenReleasesKey = 'releases.json';
+/** Where the recipes lie that are built when a release appears. */
+export const subscriptions = 'subscriptions/';
+export const subscriptionKey = (recipe: string): string => `${subscriptions}${recipe}.json`;
+
+/** Where the builds are noted that the release watcher started. */
+export const watchedStarts = 'started/';
+/** One of them: all that there is to know of it stands in the key, so that a list of keys is a list of builds, in the order of their beginnings. */
+export const watchedStartKey = (
+  recipe: string,
+  start: {
+    readonly at: string;
+    readonly release: string;
+    readonly architecture: string;
+    readonly build: string;
+  },
+): string =>
+  `${watchedStarts}${recipe}/${start.at}/${start.release}/${start.architecture}/${start.build}.json`;
 
 export type Tags = Readonly<Record<string, string>>;
 

@@ -91,6 +91,15 @@ const writers: { readonly [Type in BusEventType]: (detail: DetailOf<Type>) => Pa
     `${name ?? line} is deleted`,
     ['Deleted, with its snapshots and parameters:', ...placesOf(regions)],
   ],
+
+  'Release Seen': ({ release, architecture, builtOn, revision }) => [
+    `FreeBSD ${release} for ${architecture}`,
+    [`The mirror has FreeBSD ${release} for ${architecture}. What is subscribed to it is built.`],
+    facts([
+      ['built on', builtOn],
+      ['commit', revision],
+    ]),
+  ],
 };
 
 /** What decided, what to do next, and where to read more. */

@@ -528,6 +528,33 @@ export type MirrorDigest =
   | { readonly status: 'found'; readonly sha256: string; readonly bytes: number }
   | Exclude<MirrorAnswer, { readonly status: 'found' }>;
 
+/** A file of which only the head was asked for. */
+export type MirrorHead =
+  | {
+      readonly status: 'found';
+      /** Undefined when the server does not say. */
+      readonly bytes: number | undefined;
+      readonly type: string;
+    }
+  | Exclude<MirrorAnswer, { readonly status: 'found' }>;
+
+export type MirrorBytes =
+  | { readonly status: 'found'; readonly bytes: Uint8Array }
+  | Exclude<MirrorAnswer, { readonly status: 'found' }>;
+
+/** More of what a server of files may tell. Never throws for what a server may do. */
+export interface MirrorFiles {
+  head(url: string): Promise<MirrorHead>;
+  /** Reads a small file that is no text. */
+  bytes(url: string): Promise<MirrorBytes>;
+}
+
+/** Where the patches of releases are published. */
+export interface UpdateServer {
+  /** The patch level of a release today; undefined when the server has none of it. Throws `MirrorUnreachable` and `UpdatesUntrusted`. */
+  patchLevel(release: string, architecture: 'amd64' | 'arm64'): Promise<number | undefined>;
+}
+
 export interface Mirror {
   /** Reads a small text file. Never throws for what a mirror may do. */
   read(url: string): Promise<MirrorAnswer>;

@@ -320,7 +320,7 @@ export const recipeSchema = recipeObject.check(...recipeRules<z.output<typeof re
 export type Recipe = z.output<typeof recipeSchema>;
 
 /** What the release is called in names and tags: a source of one's own need not say. */
-export const releaseLabel = (recipe: Recipe): string => recipe.release ?? 'custom';
+export const releaseLabel = (recipe: Pick<Recipe, 'release'>): string => recipe.release ?? 'custom';
 
 export const rootSizeBytes = (recipe: Recipe): number => recipe.rootSize * GIB;
 

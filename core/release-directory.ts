@@ -6,6 +6,9 @@ import { type Recipe, releaseLabel } from './recipe.ts';
 /** Finding a release takes small text files only. */
 type ReleaseReader = Pick<Mirror, 'read'>;
 
+/** What of a recipe says where a release is. */
+export type ReleaseWish = Pick<Recipe, 'source' | 'architecture' | 'mirrors' | 'release'>;
+
 /** A release as found on its mirrors. */
 export interface FoundRelease {
   /** Directories that answered with the MANIFEST first, then the others. */
@@ -22,17 +25,21 @@ const targetArch = { amd64: 'amd64', arm64: 'aarch64' } as const;
 /** Where a release without BUILDDATE is dated, so that its images are reproducible too: 1 January 2000. */
 const UNDATED = 946_684_800;
 
-export function releaseDirectories(recipe: Recipe): string[] {
+/** The directory of a mirror that has the releases for an architecture, with a slash at the end. */
+export const releasesUrl = (mirror: string, architecture: Recipe['architecture']): string =>
+  `${mirror}/releases/${architecture}/${targetArch[architecture]}/`;
+
+export function releaseDirectories(recipe: ReleaseWish): string[] {
   if (recipe.source !== undefined) return [recipe.source];
   const { architecture, mirrors, release } = recipe;
-  return mirrors.map((mirror) => `${mirror}/releases/${architecture}/${targetArch[architecture]}/${release}`);
+  return mirrors.map((mirror) => `${releasesUrl(mirror, architecture)}${release}`);
 }
 
 /**
  * Reads MANIFEST and BUILDDATE of a release from its mirrors. Mirrors that have it must agree on every byte.
  * Throws `ReleaseNotFound`, `ManifestMissing`, `ManifestInvalid`, `ManifestMismatch` or `MirrorUnreachable`.
  */
-export async function findRelease(recipe: Recipe, mirror: ReleaseReader): Promise<FoundRelease> {
+export async function findRelease(recipe: ReleaseWish, mirror: ReleaseReader): Promise<FoundRelease> {
   const directories = releaseDirectories(recipe);
   const answers = await Promise.all(
     directories.map(async (directory) => ({ directory, answer: await mirror.read(`${directory}/MANIFEST`) })),
@@ -66,13 +73,30 @@ export async function buildDate(directory: string, mirror: ReleaseReader): Promi
   return answer.status === 'found' ? dateOf(answer.text) : UNDATED;
 }
 
-function dateOf(text: string): number {
+const dateOf = (text: string): number => {
+  const day = builtOn(text);
+  return day === undefined ? UNDATED : Date.parse(day) / 1000;
+};
+
+/** What BUILDDATE says, as YYYY-MM-DD; undefined when it is no BUILDDATE. */
+export function builtOn(text: string): string | undefined {
   const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)\s*$/.exec(text) ?? [];
-  return year && month && day ? Date.UTC(Number(year), Number(month) - 1, Number(day)) / 1000 : UNDATED;
+  if (!year || !month || !day) return undefined;
+  const time = Date.UTC(Number(year), Number(month) - 1, Number(day));
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+/** What REVISION says: the hash of a commit; undefined when it is no REVISION. */
+export const revisionIn = (text: string): string | undefined => /^([0-9a-f]{7,40})\s*$/.exec(text)?.[1];
+
+/** The commit that a release was built from, where its directory says so. */
+export async function revisionOf(directory: string, mirror: ReleaseReader): Promise<string | undefined> {
+  const answer = await mirror.read(`${directory}/REVISION`);
+  return answer.status === 'found' ? revisionIn(answer.text) : undefined;
 }
 
 async function explainAbsence(
-  recipe: Recipe,
+  recipe: ReleaseWish,
   answers: readonly { directory: string; answer: { status: string; reason?: string } }[],
   mirror: ReleaseReader,
 ): Promise<FactoryError> {
@@ -96,8 +120,9 @@ async function explainAbsence(
         'wait until the mirror has finished its copy, name another mirror, or add the MANIFEST to your source.',
     });
   }
-  const parent = await mirror.read(`${first.slice(0, first.lastIndexOf('/'))}/`);
-  const known = parent.status === 'found' ? releasesIn(parent.text) : [];
+  const parentUrl = `${first.slice(0, first.lastIndexOf('/'))}/`;
+  const parent = await mirror.read(parentUrl);
+  const known = parent.status === 'found' ? releasesIn(parent.text, parentUrl) : [];
   return new FactoryError('ReleaseNotFound', {
     message: `${releaseLabel(recipe)} for ${recipe.architecture} is not on any mirror: tried ${absent.join(', ')}`,
     remedy:
@@ -107,11 +132,25 @@ async function explainAbsence(
   });
 }
 
-/** Names of releases in a directory index, newest first. */
-export function releasesIn(html: string): string[] {
-  const names = [...html.matchAll(/href="(\d+\.\d+-(?:RELEASE|RC\d+|BETA\d+))\/?"/g)].map(
-    (match) => match[1] ?? '',
-  );
+/** A link in any spelling of HTML: its value in double quotes, single quotes or none. */
+const LINK = /<a\s[^<>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
+
+/**
+ * Names of releases in a directory index, newest first. Servers write indexes in many ways (nginx, its fancyindex, Apache, lighttpd): links may be
+ * relative or absolute, with or without a slash at the end; whatever lies directly in the directory and is called like a release is one.
+ */
+export function releasesIn(html: string, url: string): string[] {
+  const names = [...html.matchAll(LINK)].flatMap(([, double, single, bare]) => {
+    const link = (double ?? single ?? bare ?? '').replaceAll('&amp;', '&');
+    // Most links of other pages are none; to resolve each would take its time.
+    if (!/(RELEASE|RC\d+|BETA\d+)(\/|[?#]|$)/.test(link) || !URL.canParse(link, url)) return [];
+    const { pathname } = new URL(link, url);
+    const { pathname: here } = new URL(url);
+    const name = (pathname.startsWith(here) ? pathname.slice(here.length) : '')
+      .replace(/\/$/, '')
+      .replaceAll(/%(2d|2e|3\d)/gi, (_code, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    return /^[1-9]\d{0,2}\.\d{1,3}-(RELEASE|RC[1-9]\d?|BETA[1-9]\d?)$/.test(name) ? [name] : [];
+  });
   const byVersion = new Intl.Collator('en', { numeric: true });
   return [...new Set(names)].sort((a, b) => byVersion.compare(b, a));
 }

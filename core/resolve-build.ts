@@ -6,11 +6,17 @@ import type { FileSource } from './image-parts.ts';
 import { JOB_VERSION } from './job.ts';
 import { type ReleaseSet, selectSets } from './manifest.ts';
 import { contentUuid, imageName } from './names.ts';
-import type { ImageSpec, Mirror, MirrorDigest } from './ports.ts';
+import type { ImageSpec, Mirror, MirrorDigest, UpdateServer } from './ports.ts';
 import { imageDigest, type Recipe, recipeDigest, releaseLabel, rootSizeBytes } from './recipe.ts';
-import { buildDate, type FoundRelease, findRelease, releaseDirectories } from './release-directory.ts';
+import {
+  buildDate,
+  type FoundRelease,
+  findRelease,
+  releaseDirectories,
+  revisionOf,
+} from './release-directory.ts';
 import { setsOf } from './system-files/flavour.ts';
-import { isOptional, type Repository } from './system-files/package-repositories.ts';
+import { BASE_REPOSITORY, isOptional, type Repository } from './system-files/package-repositories.ts';
 
 /** A set to extract; `source` where it does not lie in the directories of the release. */
 export interface JobSet extends ReleaseSet {
@@ -26,6 +32,10 @@ export interface ResolvedBuild {
   readonly release: string;
   /** Epoch seconds of the release: the time of everything that the factory adds. */
   readonly builtAt: number;
+  /** REVISION of the release, where it says so. */
+  readonly revision: string | undefined;
+  /** Which of FreeBSD's patches go into the image; undefined when none do. */
+  readonly patches: string | undefined;
   /** Directories that hold the sets, without a slash at the end. */
   readonly mirrors: readonly string[];
   readonly sets: readonly JobSet[];
@@ -41,16 +51,18 @@ export interface ResolvedBuild {
  */
 export async function resolveBuild(
   recipe: Recipe,
-  { mirror }: { readonly mirror: Mirror },
+  { mirror, updates }: { readonly mirror: Mirror; readonly updates: UpdateServer },
 ): Promise<ResolvedBuild> {
   const found = await findSets(recipe, mirror);
   const contents = imageContents(recipe);
   const catalogues = await findCatalogues(recipe, contents, mirror);
+  const patchLevel = await findPatchLevel(recipe, contents, updates);
   const content = digestOf({
     // A worker that makes other bytes of the same job says so by a new version.
     job: JOB_VERSION,
     recipe: imageDigest(recipe),
     builtAt: found.builtAt,
+    ...(patchLevel === undefined ? {} : { patchLevel }),
     sets: found.sets.map(({ name, sha256 }) => ({ name, sha256 })),
     catalogues: catalogues.map(({ repository, sha256 }) => ({ name: repository.name, sha256 })),
     contents: contents as unknown as Json,
@@ -64,6 +76,11 @@ export async function resolveBuild(
     contentDigest: content,
     release,
     builtAt: found.builtAt,
+    revision: found.revision,
+    patches:
+      patchLevel === undefined
+        ? catalogues.find(({ repository }) => repository.name === BASE_REPOSITORY)?.sha256.slice(0, 12)
+        : `p${patchLevel}`,
     mirrors: found.mirrors,
     sets: found.sets,
     contents: { ...contents, repositories: catalogues.map(({ repository }) => repository) },
@@ -90,6 +107,7 @@ interface FoundSets {
   readonly mirrors: readonly string[];
   readonly sets: readonly JobSet[];
   readonly builtAt: number;
+  readonly revision: string | undefined;
 }
 
 /** The sets of the release, with the recipe's kernel and further sets in their places. */
@@ -97,7 +115,12 @@ async function findSets(recipe: Recipe, mirror: Mirror): Promise<FoundSets> {
   // Base packages have no directory of a release: their repository is looked at like every other.
   if (recipe.system === 'pkgbase') {
     const [directory = ''] = releaseDirectories(recipe);
-    return { mirrors: [], sets: [], builtAt: await buildDate(directory, mirror) };
+    return {
+      mirrors: [],
+      sets: [],
+      builtAt: await buildDate(directory, mirror),
+      revision: await revisionOf(directory, mirror),
+    };
   }
   const release = await findRelease(recipe, mirror);
   const { required, optional } = setsOf(recipe);
@@ -109,7 +132,21 @@ async function findSets(recipe: Recipe, mirror: Mirror): Promise<FoundSets> {
     mirrors: release.directories.filter((directory) => !directory.startsWith('s3://')),
     sets: [...sets, ...recipe.extraSets.map(({ name, ...artifact }) => fetchedSet(name, artifact))],
     builtAt: release.builtAt,
+    revision: await revisionOf(directoryOf(release), mirror),
   };
+}
+
+const directoryOf = ({ manifestUrl }: FoundRelease): string =>
+  manifestUrl.slice(0, manifestUrl.lastIndexOf('/'));
+
+/** Sets are never patched: what freebsd-update(8) makes of them today is another image than tomorrow. A release of one's own has a server of its own. */
+async function findPatchLevel(
+  { release, source, architecture }: Recipe,
+  { update }: ImageContents,
+  updates: UpdateServer,
+): Promise<number | undefined> {
+  if (update !== 'freebsd-update' || release === undefined || source !== undefined) return undefined;
+  return await updates.patchLevel(release, architecture);
 }
 
 /** S3 is no mirror: each set of a release there is fetched by a URL of its own. */
@@ -161,7 +198,10 @@ async function findCatalogues(recipe: Recipe, contents: ImageContents, mirror: M
   return found.flat();
 }
 
-async function findCatalogue({ url }: Repository, mirror: Mirror): Promise<MirrorDigest> {
+export async function findCatalogue(
+  { url }: Pick<Repository, 'url'>,
+  mirror: Pick<Mirror, 'digest'>,
+): Promise<MirrorDigest> {
   let answer: MirrorDigest = { status: 'absent' };
   for (const name of CATALOGUES) {
     answer = await mirror.digest(`${url}/${name}`);

@@ -81,4 +81,10 @@ export const exampleEvents: { readonly [Type in BusEventType]: DetailOf<Type> } 
   },
   'Image Restored': edition,
   'Image Retired': edition,
+  'Release Seen': {
+    release: '15.1-RELEASE',
+    architecture: 'arm64',
+    builtOn: '2026-06-12',
+    revision: '5e4d3c2b1a6f',
+  },
 };

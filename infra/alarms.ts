@@ -62,6 +62,17 @@ const watches = (scope: Construct, { stateMachine }: AlarmTargets): Readonly<Rec
       metric: functionMetric(scope, 'reaper', 'Invocations', Duration.hours(1)),
       silence: true,
     },
+    'watcher-failing': {
+      tells: 'The release watcher could not look at everything, or not start what is due, for three hours.',
+      metric: functionMetric(scope, 'watch-releases', 'Errors', Duration.hours(1)),
+      // A mirror may be away for a while.
+      bad: { of: 4, count: 3 },
+    },
+    'watcher-silent': {
+      tells: 'The release watcher has not run for three hours.',
+      metric: functionMetric(scope, 'watch-releases', 'Invocations', Duration.hours(3)),
+      silence: true,
+    },
     'api-failed': {
       tells: 'The API answered with 5xx, twice in a quarter of an hour.',
       metric: apiMetric(scope, '5xx', fiveMinutes),

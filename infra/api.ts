@@ -16,7 +16,16 @@ import {
   type EnvironmentOf,
   pascalCase,
 } from '../core/function-environment.ts';
-import { artifactKey, bootFileKey, matrixBuilds, matrixListKey } from '../core/names.ts';
+import {
+  artifactKey,
+  bootFileKey,
+  matrixBuilds,
+  matrixListKey,
+  seenReleasesKey,
+  subscriptionKey,
+  subscriptions,
+  watchedStarts,
+} from '../core/names.ts';
 import { factoryFunction } from './functions.ts';
 import { acknowledgeSharedWildcards, allow, describe, everywhere, executionsOf, ours } from './grants.ts';
 import type { FoundrySettings } from './settings.ts';
@@ -57,7 +66,7 @@ type ApiFunctions = {
   readonly [Name in ApiFunctionName]: ApiFunction & { readonly environment: EnvironmentOf<Name> };
 };
 
-/** The settings of each function, and its grants: the calls of its handler. Nobody has iam:PassRole, and only start, resume and abort change anything. */
+/** The settings of each function, and its grants: the calls of its handler. Nobody has iam:PassRole, and only start, resume, abort and the subscriptions change anything. */
 function functionsOf(
   scope: Construct,
   { stateMachine, artifacts, retention, settings }: ApiTargets,
@@ -76,6 +85,8 @@ function functionsOf(
       artifacts.arnForObjects(bootFileKey('*', '*', 'log')),
     ]),
   ];
+  const lists = (...prefixes: string[]) =>
+    allow('s3:ListBucket', artifacts.bucketArn, { StringLike: { 's3:prefix': prefixes } });
   const reads = allow(['states:DescribeExecution', 'states:GetExecutionHistory'], executions);
   return {
     'start-build': {
@@ -134,6 +145,31 @@ function functionsOf(
       environment: { RETENTION_FUNCTION: retention.functionName },
       grants: [allow('lambda:InvokeFunction', retention.functionArn)],
     },
+    'list-releases': {
+      environment: { ARTIFACTS_BUCKET },
+      grants: [lists(seenReleasesKey), allow('s3:GetObject', artifacts.arnForObjects(seenReleasesKey))],
+    },
+    'list-subscriptions': {
+      environment: { ARTIFACTS_BUCKET },
+      grants: [
+        lists(subscriptions, watchedStarts),
+        allow('s3:GetObject', artifacts.arnForObjects(subscriptionKey('*'))),
+      ],
+    },
+    subscribe: {
+      environment: { ARTIFACTS_BUCKET },
+      grants: [
+        lists(`${subscriptions}*`, `${watchedStarts}*`),
+        allow('s3:PutObject', artifacts.arnForObjects(subscriptionKey('*'))),
+      ],
+    },
+    unsubscribe: {
+      environment: { ARTIFACTS_BUCKET },
+      grants: [
+        lists(`${subscriptions}*`),
+        allow('s3:DeleteObject', artifacts.arnForObjects(subscriptionKey('*'))),
+      ],
+    },
     'openapi-document': { environment: {}, grants: [] },
   };
 }
@@ -189,6 +225,7 @@ export function api(scope: Construct, targets: ApiTargets): void {
     ]) {
       because(`<${bucket}.Arn>/${key}`, 'Each build has a prefix of its own.');
     }
+    because(`<${bucket}.Arn>/${subscriptionKey('*')}`, 'Each subscription has an object of its own.');
   }
   new CfnOutput(scope, 'ApiUrl', {
     value: stage.url.replace(/\/$/, ''),

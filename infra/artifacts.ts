@@ -5,10 +5,14 @@ import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
+import { watchedStarts } from '../core/names.ts';
 import { acknowledge } from './acknowledge.ts';
 
 /** A month to look into a failed build; what is worth more is in the image's tags and in the execution's history. */
 const BUILD_RECORD_DAYS = 30;
+
+/** What the release watcher started: longer than Step Functions remembers it, for whoever asks in a year. */
+const START_RECORD_DAYS = 400;
 
 /** A disk on its way into a snapshot: gigabytes. A build ends within fourteen hours, and may be resumed the day after. */
 const PIECE_DAYS = 2;
@@ -16,7 +20,7 @@ const PIECE_DAYS = 2;
 /** As long as Step Functions remembers what became of its builds (Step Functions quotas). */
 const MATRIX_DAYS = 90;
 
-/** Holds each build's job, console log and report under builds/, and each image's manifest and SBOM under images/, which do not expire. */
+/** Holds each build's job, console log and report under builds/; each image's manifest and SBOM under images/, and subscriptions/, which do not expire. */
 export function artifactsBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, 'Artifacts', {
     // SSE-S3: a KMS key would have to be open to whoever holds a presigned URL's role, for text that is no secret.
@@ -29,9 +33,10 @@ export function artifactsBucket(scope: Construct): Bucket {
       { id: 'builds', prefix: 'builds/', expiration: Duration.days(BUILD_RECORD_DAYS) },
       { id: 'matrices', prefix: 'matrices/', expiration: Duration.days(MATRIX_DAYS) },
       { id: 'pieces', prefix: 'pieces/', expiration: Duration.days(PIECE_DAYS) },
+      { id: 'started', prefix: watchedStarts, expiration: Duration.days(START_RECORD_DAYS) },
       { id: 'uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
     ],
-    // The records of images that live on outlive the stack; the lifecycle empties the bucket within a month.
+    // The records of images that live on outlive the stack; of the rest the lifecycle empties the bucket within a month.
     removalPolicy: RemovalPolicy.RETAIN,
   });
   acknowledge(

@@ -7,7 +7,7 @@ import { apiMetric, functionMetric, machineMetric } from './metrics.ts';
 import type { FoundrySettings } from './settings.ts';
 
 /** The functions that no build calls; what a step fails at, its build does. */
-const watched: readonly FunctionName[] = ['reaper', 'retention', 'record-build', 'notify'];
+const watched: readonly FunctionName[] = ['reaper', 'retention', 'record-build', 'notify', 'watch-releases'];
 
 /**
  * One page of graphs, if the deployment wants it. Metrics that AWS counts anyway, and fewer than fifty: an account's first three

@@ -14,6 +14,7 @@ import { recordBuild } from './record-build.ts';
 import { retention } from './retention.ts';
 import type { FoundrySettings } from './settings.ts';
 import { buildImage } from './state-machine.ts';
+import { watcher } from './watcher.ts';
 
 export interface FoundryStackProps extends StackProps {
   readonly settings: FoundrySettings;
@@ -38,6 +39,7 @@ export class FoundryStack extends Stack {
     recordBuild(this, { stateMachine, artifacts });
     notify(this, { settings });
     api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });
+    watcher(this, { stateMachine, artifacts, settings });
     // Last: they look for what they watch.
     alarms(this, { stateMachine, settings });
     dashboard(this, { stateMachine, settings });

@@ -53,6 +53,8 @@ export interface FoundrySettings {
   readonly reaperDryRun: boolean;
   /** How many days an image that retires is put away before it is deleted. */
   readonly quarantineDays: number;
+  /** Mirrors whose releases the watcher tells of, beside those of subscriptions; FreeBSD's own when absent. */
+  readonly watchedMirrors: readonly string[];
   /** Retention only tells what it would put away or delete. */
   readonly retentionDryRun: boolean;
   /** Alarms of CloudWatch, ten cents a month each, and who hears of them beside the console: a topic, an address, or both. */
@@ -68,6 +70,8 @@ const WORKER_IMAGE_PARAMETER = '/aws/service/freebsd/{architecture}/small/ufs/15
 
 /** The smallest Windows that every region has (AWS Systems Manager User Guide, "Calling AMI public parameters"). */
 const WINDOWS_IMAGE_PARAMETER = '/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-Base';
+
+const WATCHED_MIRRORS = 'https://download.freebsd.org';
 
 const PARAMETER_PREFIX = '/ami-foundry/';
 
@@ -106,6 +110,7 @@ const shapes = {
   alarmTopic: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/,
   alarmEmail: /^[^\s@]+@[^\s@]+$/,
   dashboard: /^(yes|no)$/,
+  watchedMirrors: /^https?:\/\/[^\s,]+[^\s,/](,https?:\/\/[^\s,]+[^\s,/])*$/,
   distributionRegions: /^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}(,[a-z]{2}(-[a-z]+){1,2}-\d{1,2})*$/,
   kmsKeys:
     /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+(,arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+)*$/,
@@ -146,6 +151,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     wrong.push('publishedTopic is called notifyTopic now, and hears of builds too; notifyOn says of what');
   }
   const quarantineDays = Number(read('quarantineDays') ?? QUARANTINE_DAYS);
+  const watchedMirrors = (read('watchedMirrors') ?? WATCHED_MIRRORS).split(',');
   const retentionDryRun = read('retentionDryRun') === 'yes';
   const alarms = read('alarms') === 'yes';
   const alarmTopic = read('alarmTopic');
@@ -175,6 +181,7 @@ export function readSettings(context: (key: string) => unknown): FoundrySettings
     dashboard,
     ...(alarmTopic === undefined ? {} : { alarmTopic }),
     ...(alarmEmail === undefined ? {} : { alarmEmail }),
+    watchedMirrors,
     ...(workerImageOwner === undefined ? {} : { workerImageOwner }),
     ...(vpcId === undefined || subnetIds === undefined ? {} : { network: { vpcId, subnetIds } }),
     ...(zones === undefined ? {} : { zones }),

@@ -41,11 +41,16 @@ export const windowsImageParameter = '/aws/service/ami-windows-latest/Windows_Se
 
 /** Lambda's time limit in seconds, of a step and of others: infra/ uses the same. */
 const TIMEOUT_SECONDS = 60;
-const LONGER_TIMEOUT_SECONDS: Partial<Record<FunctionName, number>> = { reaper: 300, retention: 900 };
+const LONGER_TIMEOUT_SECONDS: Partial<Record<FunctionName, number>> = {
+  reaper: 300,
+  retention: 900,
+  'watch-releases': 300,
+};
 
 /** infra/ uses the same. */
 const REAPER_EVERY_SECONDS = 15 * 60;
 const RETENTION_EVERY_SECONDS = 24 * 3600;
+const WATCH_EVERY_SECONDS = 3600;
 
 /** Seconds a worker may take, launch to report; infra/ allows as many as a process. An emulated FreeBSD takes hours. */
 const WORKER_SECONDS = { processes: 2700, machines: 4 * 3600 } as const;
@@ -69,6 +74,8 @@ export interface DeploySettings {
   readonly parameterPrefix?: string;
   /** The environment of the notify function: who is told by mail and webhook; nobody when absent. */
   readonly notify?: EnvironmentOf<'notify'>;
+  /** Mirrors whose releases the watcher tells of, beside those of subscriptions; infra/ has FreeBSD's own. */
+  readonly watchedMirrors?: readonly string[];
   /** How many days an image that retires is put away before it is deleted; infra/ has 14. */
   readonly quarantineDays?: number;
   /** How long after the end of an execution its last calls may still take effect; infra/ has 600. */
@@ -100,6 +107,7 @@ export async function deploy(
     graceSeconds = 1,
     parameterPrefix = '/',
     notify = {},
+    watchedMirrors = [],
     policies,
   }: DeploySettings = {},
 ): Promise<Deployment> {
@@ -202,6 +210,10 @@ export async function deploy(
     'build-log': { STATE_MACHINE_ARN: stateMachineArn, ARTIFACTS_BUCKET: artifactsBucket },
     'list-images': { DISTRIBUTION_REGIONS: distributionRegions },
     'retire-image': { RETENTION_FUNCTION: functionNameOf('retention') },
+    'list-releases': { ARTIFACTS_BUCKET: artifactsBucket },
+    'list-subscriptions': { ARTIFACTS_BUCKET: artifactsBucket },
+    subscribe: { ARTIFACTS_BUCKET: artifactsBucket },
+    unsubscribe: { ARTIFACTS_BUCKET: artifactsBucket },
     'openapi-document': {},
     retention: {
       ARTIFACTS_BUCKET: artifactsBucket,
@@ -212,6 +224,11 @@ export async function deploy(
     },
     'record-build': { ARTIFACTS_BUCKET: artifactsBucket },
     notify,
+    'watch-releases': {
+      STATE_MACHINE_ARN: stateMachineArn,
+      ARTIFACTS_BUCKET: artifactsBucket,
+      ...(watchedMirrors.length > 0 ? { WATCHED_MIRRORS: watchedMirrors.join(',') } : {}),
+    },
   };
   const arns = new Map<FunctionName, string>();
   for (const name of Object.keys(environments) as FunctionName[]) {
@@ -276,6 +293,11 @@ export async function deploy(
       input: (event) => ({ channel, event }),
     });
   }
+  cloud.events.schedule('ami-foundry-watch-releases', {
+    everySeconds: WATCH_EVERY_SECONDS,
+    target: 'ami-foundry-watch-releases',
+    input: {},
+  });
   const topic = await announcements(new SNSClient(client), cloud);
   return { stateMachineArn, artifactsBucket, topicArn: topic, matrixStateMachineArn };
 }

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Mirror, MirrorAnswer, MirrorDigest } from '../../core/ports.ts';
+import type {
+  Mirror,
+  MirrorAnswer,
+  MirrorBytes,
+  MirrorDigest,
+  MirrorFiles,
+  MirrorHead,
+} from '../../core/ports.ts';
 
 /** A MANIFEST has some 1.5 KB and a directory index some 50 KB: what is larger is neither. */
 const usualLimits = {
@@ -11,14 +18,18 @@ const usualLimits = {
 const TRIES = 3;
 
 /** Reads small files of a release mirror over HTTP or HTTPS, with retries. */
-export const httpMirror = (pause: (milliseconds: number) => Promise<void>, limits = usualLimits): Mirror => {
+export const httpMirror = (
+  pause: (milliseconds: number) => Promise<void>,
+  limits = usualLimits,
+): Mirror & MirrorFiles => {
   /** One request; `take` makes of an answer what is wanted, or says why it cannot. */
   const ask = async <Answer extends { readonly status: 'found' }>(
     url: string,
     milliseconds: number,
     take: (response: Response) => Promise<Answer | Unreachable>,
+    method: 'GET' | 'HEAD' = 'GET',
   ): Promise<Answer | Absent | Unreachable> => {
-    const response = await fetch(url, { signal: AbortSignal.timeout(milliseconds) });
+    const response = await fetch(url, { method, signal: AbortSignal.timeout(milliseconds) });
     if (response.ok) return await take(response);
     await response.body?.cancel();
     return response.status === 404 || response.status === 410
@@ -48,11 +59,33 @@ export const httpMirror = (pause: (milliseconds: number) => Promise<void>, limit
     read: async (url) =>
       await withRetries(async () =>
         ask<Found<MirrorAnswer>>(url, limits.milliseconds, async (response) => {
-          const text = await textUpTo(limits.bytes, response);
-          return text === undefined
+          const bytes = await bytesUpTo(limits.bytes, response);
+          return bytes === undefined
             ? { status: 'unreachable', reason: `answered more than ${limits.bytes} bytes` }
-            : { status: 'found', text };
+            : { status: 'found', text: new TextDecoder().decode(bytes) };
         }),
+      ),
+    bytes: async (url) =>
+      await withRetries(async () =>
+        ask<Found<MirrorBytes>>(url, limits.milliseconds, async (response) => {
+          const bytes = await bytesUpTo(limits.bytes, response);
+          return bytes === undefined
+            ? { status: 'unreachable', reason: `answered more than ${limits.bytes} bytes` }
+            : { status: 'found', bytes };
+        }),
+      ),
+    head: async (url) =>
+      await withRetries(async () =>
+        ask<Found<MirrorHead>>(
+          url,
+          limits.milliseconds,
+          async ({ headers }) => ({
+            status: 'found',
+            bytes: headers.has('content-length') ? Number(headers.get('content-length')) : undefined,
+            type: headers.get('content-type') ?? '',
+          }),
+          'HEAD',
+        ),
       ),
     digest: async (url) =>
       await withRetries(async () =>
@@ -73,16 +106,16 @@ type Found<Answer> = Extract<Answer, { readonly status: 'found' }>;
 type Absent = Extract<MirrorAnswer, { readonly status: 'absent' }>;
 type Unreachable = Extract<MirrorAnswer, { readonly status: 'unreachable' }>;
 
-/** The text of an answer; undefined when it is longer, without reading the rest. */
-async function textUpTo(bytes: number, response: Response): Promise<string | undefined> {
-  const decoder = new TextDecoder();
-  let [text, read] = ['', 0];
+/** The body of an answer; undefined when it is longer, without reading the rest. */
+async function bytesUpTo(most: number, response: Response): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let read = 0;
   for await (const chunk of response.body ?? []) {
     read += chunk.byteLength;
-    if (read > bytes) return undefined;
-    text += decoder.decode(chunk, { stream: true });
+    if (read > most) return undefined;
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  return Buffer.concat(chunks);
 }
 
 /** A host with several addresses fails with an AggregateError, which has no message but the code of its members. */

@@ -31,7 +31,7 @@ export class Refusal extends FactoryError {
 export const wrongField = (field: string, message: string, remedy: string): Refusal =>
   new Refusal('InvalidRequest', { message: `${field} ${message}`, remedy }, { fields: [{ field, message }] });
 
-const notFound: readonly ErrorCode[] = ['BuildNotFound', 'ImageUnknown'];
+const notFound: readonly ErrorCode[] = ['BuildNotFound', 'ImageUnknown', 'SubscriptionNotFound'];
 const conflicts: readonly ErrorCode[] = ['BuildRunning', 'BuildEnded', 'ImageInUse', 'ImageQuarantined'];
 
 /** What AWS calls it when it puts a caller off, and what its clients call an outage. */

@@ -31,7 +31,7 @@ const page = {
 
 const id = z.object({ id: buildId });
 const recipeName = described(
-  z.string().check(z.regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/)),
+  z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]$/)),
   'Name of a recipe.',
 );
 

@@ -17,6 +17,9 @@ export interface Repository {
   readonly trust: Trust;
 }
 
+/** FreeBSD's own base packages. */
+export const BASE_REPOSITORY = 'FreeBSD-base';
+
 /** pkg(8) names a system by name, major version and architecture; FreeBSD calls arm64 aarch64 there. */
 export const packageAbi = (recipe: Recipe): string =>
   `FreeBSD:${versionOf(recipe).major}:${recipe.architecture === 'arm64' ? 'aarch64' : 'amd64'}`;
@@ -55,7 +58,9 @@ function ownRepositories(recipe: Recipe): Repository[] {
     ...(major > 14 || (major === 14 && minor >= 3)
       ? [own(nameIn(major, 'FreeBSD-ports-kmods'), `kmods_quarterly_${minor}`, keys('pkg'))]
       : []),
-    ...(recipe.system === 'pkgbase' ? [own('FreeBSD-base', basePath(recipe), keys(`pkgbase-${major}`))] : []),
+    ...(recipe.system === 'pkgbase'
+      ? [own(BASE_REPOSITORY, basePath(recipe), keys(`pkgbase-${major}`))]
+      : []),
   ];
 }
 
@@ -166,7 +171,7 @@ export function repositoryFiles(recipe: Recipe): SystemFile[] {
       ];
     });
   // The release has FreeBSD-base switched off; a system that is made of packages gets its updates from there.
-  return recipe.system === 'pkgbase' && !kept.has('FreeBSD-base')
+  return recipe.system === 'pkgbase' && !kept.has(BASE_REPOSITORY)
     ? [
         ...files,
         rootFile(

@@ -8,16 +8,19 @@ import { ec2Snapshots } from '../../adapters/aws/snapshots.ts';
 import { httpMirror } from '../../adapters/mirror/http-mirror.ts';
 import { systemClock } from '../../core/clock.ts';
 import { readEnvironment } from '../../core/function-environment.ts';
+import { updateServer } from '../../core/update-server.ts';
 import { stepHandler } from '../edge/step.ts';
 import { plan, planStep } from './plan.ts';
 
 const settings = readEnvironment('plan', process.env);
 const ec2 = new EC2Client();
+const mirror = httpMirror(pause);
 const run = plan({
   parameters: ssmParameters(new SSMClient()),
   images: ec2Images(ec2),
   snapshots: ec2Snapshots(ec2),
-  mirror: httpMirror(pause),
+  mirror,
+  updates: updateServer(mirror),
   artifacts: s3Artifacts(process.env, settings.ARTIFACTS_BUCKET),
   sources: s3Sources(process.env),
   clock: systemClock,

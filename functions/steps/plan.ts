@@ -11,7 +11,16 @@ import { renderJob } from '../../core/job.ts';
 import { LINGER_SECONDS } from '../../core/machines.ts';
 import { artifactKey, buildTags, pieceKey, tagKey } from '../../core/names.ts';
 import { refuseUnsupported } from '../../core/platform-limits.ts';
-import type { Artifacts, Image, Images, Mirror, Parameters, Snapshots, Sources } from '../../core/ports.ts';
+import type {
+  Artifacts,
+  Image,
+  Images,
+  Mirror,
+  Parameters,
+  Snapshots,
+  Sources,
+  UpdateServer,
+} from '../../core/ports.ts';
 import { parameterPath } from '../../core/publication.ts';
 import { parseRecipe, type Recipe } from '../../core/recipe.ts';
 import { usualBootTimeout } from '../../core/recipe-boot-test.ts';
@@ -37,6 +46,7 @@ interface PlanDependencies {
   readonly images: Images;
   readonly snapshots: Snapshots;
   readonly mirror: Mirror;
+  readonly updates: UpdateServer;
   readonly artifacts: Artifacts;
   readonly sources: Sources;
   readonly clock: Clock;
@@ -51,11 +61,21 @@ const ROOT_DEVICE = '/dev/sda1';
 
 /** Resolves everything a build needs before anything that costs money is made; adopts an image that exists already. */
 export const plan =
-  ({ parameters, images, snapshots, mirror, artifacts, sources, clock, settings }: PlanDependencies) =>
+  ({
+    parameters,
+    images,
+    snapshots,
+    mirror,
+    updates,
+    artifacts,
+    sources,
+    clock,
+    settings,
+  }: PlanDependencies) =>
   async (input: Pick<BuildState, 'recipe' | 'dryRun'>, { name: build, arn }: Execution) => {
     const recipe = parseRecipe(input.recipe);
     refuseUnsupported(recipe, settings.WORKER_PLATFORM);
-    const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources) });
+    const resolved = await resolveBuild(recipe, { mirror: withObjects(mirror, sources), updates });
     const bootTest = planBootTest(resolved, settings);
     const workerImage = await findWorkerImage(recipe, parameters, images, settings);
     const windows = recipe.image.road === 'windows' ? await planWindows(parameters, images, settings) : null;
@@ -234,6 +254,9 @@ const imageTags = (build: string, resolved: ResolvedBuild) => ({
   [tagKey.recipeDigest]: resolved.recipeDigest,
   [tagKey.contentDigest]: resolved.contentDigest,
   [tagKey.retention]: retentionTag(retentionOf(resolved)),
+  [tagKey.builtOn]: new Date(resolved.builtAt * 1000).toISOString().slice(0, 10),
+  ...(resolved.revision === undefined ? {} : { [tagKey.revision]: resolved.revision }),
+  ...(resolved.patches === undefined ? {} : { [tagKey.patches]: resolved.patches }),
 });
 
 const retentionOf = ({ recipe, release }: ResolvedBuild) => ({

@@ -55,6 +55,29 @@ describe('a mirror', () => {
     expect(await read()).toEqual({ status: 'found', text: '<html></html>' });
   });
 
+  test('gives what is no text byte by byte', async () => {
+    answer = (_, response) => response.end(Buffer.from([0, 255, 128, 10]));
+    expect(await mirror.bytes(`${base}/latest.ssl`)).toEqual({
+      status: 'found',
+      bytes: Buffer.from([0, 255, 128, 10]),
+    });
+    answer = (_, response) => response.end(Buffer.alloc(100_001));
+    expect(await mirror.bytes(`${base}/latest.ssl`)).toMatchObject({ status: 'unreachable' });
+  });
+
+  test('tells of a file without sending it', async () => {
+    const methods: unknown[] = [];
+    answer = (request, response) => {
+      methods.push(request.method);
+      response.writeHead(200, { 'content-length': 7, 'content-type': 'application/x-xz' }).end();
+    };
+    const found = { status: 'found', bytes: 7, type: 'application/x-xz' };
+    expect(await mirror.head(`${base}/base.txz`)).toEqual(found);
+    answer = (_, response) => response.writeHead(404).end();
+    expect(await mirror.head(`${base}/base.txz`)).toEqual({ status: 'absent' });
+    expect(methods).toEqual(['HEAD']);
+  });
+
   test.each([404, 410])('that answers %i has it not, and is not asked again', async (status) => {
     answer = (_, response) => response.writeHead(status).end('not here');
     expect(await read()).toEqual({ status: 'absent' });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Mirror, MirrorAnswer } from '../../core/ports.ts';
+import type { Mirror, MirrorAnswer, UpdateServer } from '../../core/ports.ts';
 import { parseRecipe } from '../../core/recipe.ts';
 import { type ResolvedBuild, resolveBuild } from '../../core/resolve-build.ts';
 
@@ -45,5 +45,11 @@ export function upstream(pages: ReadonlyMap<string, MirrorAnswer> = new Map()): 
   };
 }
 
-export const resolved = async (recipe: unknown, mirror = upstream()): Promise<ResolvedBuild> =>
-  await resolveBuild(parseRecipe(recipe), { mirror });
+/** An update server that has this patch level of every release, or none. */
+export const patched = (level?: number): UpdateServer => ({ patchLevel: async () => level });
+
+export const resolved = async (
+  recipe: unknown,
+  mirror = upstream(),
+  updates = patched(1),
+): Promise<ResolvedBuild> => await resolveBuild(parseRecipe(recipe), { mirror, updates });

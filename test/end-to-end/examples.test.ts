@@ -10,7 +10,7 @@ import { freebsdOnly } from '../../core/platform-limits.ts';
 import type { Recipe } from '../../core/recipe.ts';
 import { resolveBuild } from '../../core/resolve-build.ts';
 import { snapshotPath } from '../../local/ec2/disks.ts';
-import { upstream } from '../core/upstream.ts';
+import { patched, upstream } from '../core/upstream.ts';
 import { listUfs, partitionStart, readBytes } from './disk-judges.ts';
 import { type Factory, startFactory } from './local-build.ts';
 
@@ -73,7 +73,7 @@ describe('an example for FreeBSD’s own machines', () => {
   it.each(wanted.filter((one) => !buildable(one)))(
     '$what is a job that the worker understands',
     async ({ what, recipe }) => {
-      const resolved = await resolveBuild(recipe, { mirror: upstream() });
+      const resolved = await resolveBuild(recipe, { mirror: upstream(), updates: patched(1) });
       const job = await renderJob(resolved, {
         build: 'example',
         deadline: Math.floor(Date.now() / 1000) + 600,

@@ -193,6 +193,39 @@ async function retires({ cloud, ec2 }: Factory, name: string): Promise<void> {
   expect((await ec2.send(new DescribeImagesCommand({ Filters, IncludeDisabled: true }))).Images).toEqual([]);
 }
 
+/** Its recipe is subscribed, a release appears, and the watcher has it built and nothing twice. */
+async function isWatched({ cloud, recipe, s3, end }: Factory): Promise<void> {
+  const { region, accountId, endpoint: url, credentials } = cloud;
+  const api = factoryApi({ url, region, credentials: () => Promise.resolve(credentials) });
+  const params = { name: 'watched' };
+  await api.call('subscribe', { params, body: { recipe: recipe({ ...params, subscribe: {} }) } });
+  // The watcher has been there before: what it sees now is news.
+  const before = {
+    release: '15.0-RELEASE',
+    architecture: 'amd64',
+    builtOn: null,
+    revision: null,
+    patchLevel: null,
+    firstSeenAt: new Date(0).toISOString(),
+  };
+  await s3.send(
+    new PutObjectCommand({
+      Bucket: 'ami-foundry-artifacts',
+      Key: 'releases.json',
+      Body: JSON.stringify({ checkedAt: null, releases: [before] }),
+    }),
+  );
+  for (const started of [1, 0]) {
+    const { functionError, payload } = await cloud.lambda.invoke('ami-foundry-watch-releases', {});
+    expect(functionError, JSON.stringify(payload)).toBeUndefined();
+    expect(payload).toMatchObject({ started });
+    const [build] = (await api.call('list-subscriptions', {})).subscriptions[0]?.started ?? [];
+    await end(`arn:aws:states:${region}:${accountId}:execution:ami-foundry-build-image:${build?.build}`);
+  }
+  expect((await api.call('list-releases', {})).releases).toHaveLength(2);
+  await api.call('unsubscribe', { params });
+}
+
 /** The calls after which a build goes on, if they are refused once. */
 const oftenThrottled = [
   'DescribeInstances',
@@ -412,6 +445,7 @@ export const roads: readonly Road[] = [
     after: journalGone,
     end: 'ABORTED',
   },
+  { name: 'is watched', recipe: {}, after: isWatched, end: 'SUCCEEDED' },
   { name: 'is stopped while it works', abortIn: 'WaitForWorker', end: 'ABORTED' },
   { name: 'is stopped with an image', recipe: { bootTest: {} }, abortIn: 'WaitForBoot', end: 'ABORTED' },
 ];

@@ -22,6 +22,7 @@ import type {
   Snapshots,
   Sources,
   Subnet,
+  UpdateServer,
   Volume,
   VolumeSpec,
   Volumes,
@@ -639,6 +640,12 @@ export class FakeAccount {
       this.#call('parameters.get');
       return this.parameterValues.get(name);
     },
+  };
+
+  /** Patch levels by release and architecture, as in 15.1-RELEASE/amd64. */
+  readonly patchLevels = new Map<string, number>();
+  readonly updates: UpdateServer = {
+    patchLevel: async (release, architecture) => this.patchLevels.get(`${release}/${architecture}`),
   };
 
   readonly mirror: Mirror = {

@@ -36,8 +36,8 @@ beforeEach(() => {
 });
 
 const run = (recipe: unknown = demo, dryRun = false) => {
-  const { parameters, images, snapshots, mirror, artifacts, sources, clock } = fake;
-  return plan({ parameters, images, snapshots, mirror, artifacts, sources, clock, settings })(
+  const { parameters, images, snapshots, mirror, updates, artifacts, sources, clock } = fake;
+  return plan({ parameters, images, snapshots, mirror, updates, artifacts, sources, clock, settings })(
     { recipe, dryRun },
     execution,
   );
@@ -143,7 +143,26 @@ describe('plan', () => {
       [tagKey.recipeDigest]: output.plan.recipeDigest,
       [tagKey.recipe]: 'demo',
       [tagKey.retention]: 'line=demo/15/amd64/small/ufs',
+      [tagKey.builtOn]: '2026-11-06',
       Name: output.plan.image.name,
+    });
+    expect(output.plan.image.tags).not.toHaveProperty(tagKey.revision);
+    expect(output.plan.image.tags).not.toHaveProperty(tagKey.patches);
+  });
+
+  test('tags the image with the commit and the patches that it is made of', async () => {
+    fake.pages.set(`${RELEASE}/REVISION`, { status: 'found', text: '4d3c2b1a5e6f\n' });
+    fake.patchLevels.set('15.1-RELEASE/amd64', 3);
+    const { parameters, images, snapshots, mirror, updates, artifacts, sources, clock } = fake;
+    const freebsd = { ...settings, WORKER_PLATFORM: 'freebsd' as const };
+    const ports = { parameters, images, snapshots, mirror, updates, artifacts, sources, clock };
+    const output = await plan({ ...ports, settings: freebsd })(
+      { recipe: { ...demo, updates: 'at-build' }, dryRun: false },
+      execution,
+    );
+    expect(output.plan.image.tags).toMatchObject({
+      [tagKey.revision]: '4d3c2b1a5e6f',
+      [tagKey.patches]: 'p3',
     });
   });
 

@@ -94,7 +94,8 @@ beforeEach(() => {
 });
 
 function functions(): Record<string, Handler> {
-  const { instances, volumes, snapshots, images, network, parameters, mirror, artifacts, sources } = fake;
+  const { instances, volumes, snapshots, images, network, parameters, mirror, updates, artifacts, sources } =
+    fake;
   const world = {
     instances,
     volumes,
@@ -103,6 +104,7 @@ function functions(): Record<string, Handler> {
     network,
     parameters,
     mirror,
+    updates,
     artifacts,
     sources,
     clock,

@@ -50,7 +50,9 @@ describe.each(functionNames)('the %s function', (name) => {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
       // API Gateway waits for 30.
-      Timeout: { reaper: 300, retention: 900 }[name as string] ?? (name in apiRoutes ? 29 : 60),
+      Timeout:
+        { reaper: 300, retention: 900, 'watch-releases': 300 }[name as string] ??
+        (name in apiRoutes ? 29 : 60),
       // A piece of 128 MiB, and a full processor to hash it.
       MemorySize: name === 'write-blocks' ? 1769 : 256,
     }));
@@ -153,6 +155,7 @@ describe('the artifacts bucket', () => {
           { Id: 'builds', Prefix: 'builds/', Status: 'Enabled', ExpirationInDays: 30 },
           { Id: 'matrices', Prefix: 'matrices/', Status: 'Enabled', ExpirationInDays: 90 },
           { Id: 'pieces', Prefix: 'pieces/', Status: 'Enabled', ExpirationInDays: 2 },
+          { Id: 'started', Prefix: 'started/', Status: 'Enabled', ExpirationInDays: 400 },
           {
             Id: 'uploads',
             Status: 'Enabled',
@@ -205,6 +208,7 @@ describe('settings', () => {
           'Image Quarantined',
           'Image Restored',
           'Image Retired',
+          'Release Seen',
         ],
         topic: false,
       },
@@ -213,6 +217,7 @@ describe('settings', () => {
       retentionDryRun: false,
       alarms: false,
       dashboard: false,
+      watchedMirrors: ['https://download.freebsd.org'],
     }));
   it('all stand in infra/README.md', () => {
     const page = readFileSync(join(root, 'infra/README.md'), 'utf8');
@@ -237,6 +242,8 @@ describe('settings', () => {
     [{ windowsImageParameter: 'Windows' }, /windowsImageParameter is "Windows"/],
     [{ quarantineDays: 'a week' }, /quarantineDays is "a week"/],
     [{ reaperDryRun: 'maybe' }, /reaperDryRun is "maybe"/],
+    [{ watchedMirrors: 'download.freebsd.org' }, /watchedMirrors is "download.freebsd.org"/],
+    [{ watchedMirrors: 'https://a.example/' }, /watchedMirrors is/],
     [{ distributionRegions: 'europe' }, /distributionRegions is "europe"/],
     [{ kmsKeys: 'alias/images' }, /kmsKeys is "alias\/images"/],
     [{ publishedTopic: 'yes' }, /publishedTopic is called notifyTopic now/],
