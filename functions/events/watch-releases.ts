@@ -280,7 +280,7 @@ async function seeReleases(
   const now = new Date(clock.now()).toISOString();
   const known = new Map(before.map((release) => [releaseKey(release), release]));
   const todo = [...listed].flatMap(([key, names]) => {
-    const [architecture, url = ''] = key.split(' ') as [Architecture, string];
+    const [architecture, url] = key.split(' ') as [Architecture, string];
     return names.map((release) => ({ release, architecture, url }));
   });
   const looks = await atOnce(REQUESTS_AT_ONCE, todo, async ({ release, architecture, url }) => {

@@ -194,11 +194,12 @@ async function retires({ cloud, ec2 }: Factory, name: string): Promise<void> {
 }
 
 /** Its recipe is subscribed, a release appears, and the watcher has it built and nothing twice. */
-async function isWatched({ cloud, recipe, s3, end }: Factory): Promise<void> {
+async function isWatched(factory: Factory): Promise<void> {
+  const { cloud, s3 } = factory;
   const { region, accountId, endpoint: url, credentials } = cloud;
   const api = factoryApi({ url, region, credentials: () => Promise.resolve(credentials) });
   const params = { name: 'watched' };
-  await api.call('subscribe', { params, body: { recipe: recipe({ ...params, subscribe: {} }) } });
+  await api.call('subscribe', { params, body: { recipe: factory.recipe({ ...params, subscribe: {} }) } });
   // The watcher has been there before: what it sees now is news.
   const before = {
     release: '15.0-RELEASE',
@@ -220,7 +221,9 @@ async function isWatched({ cloud, recipe, s3, end }: Factory): Promise<void> {
     expect(functionError, JSON.stringify(payload)).toBeUndefined();
     expect(payload).toMatchObject({ started });
     const [build] = (await api.call('list-subscriptions', {})).subscriptions[0]?.started ?? [];
-    await end(`arn:aws:states:${region}:${accountId}:execution:ami-foundry-build-image:${build?.build}`);
+    await factory.end(
+      `arn:aws:states:${region}:${accountId}:execution:ami-foundry-build-image:${build?.build}`,
+    );
   }
   expect((await api.call('list-releases', {})).releases).toHaveLength(2);
   await api.call('unsubscribe', { params });

@@ -101,22 +101,22 @@ describe('a release', () => {
     expect(builds).toEqual([
       { name: expect.stringMatching(/^watched-[0-9a-f]{12}$/), arn: expect.any(String) },
     ]);
-    const [{ name = '', arn = '' } = {}] = builds;
-    expect((await factory.end(arn)).status).toBe('SUCCEEDED');
+    const [build] = builds;
+    expect((await factory.end(build?.arn ?? '')).status).toBe('SUCCEEDED');
     await Promise.all([watch(), watch()]);
     expect(await started()).toHaveLength(1);
 
     const { Images: [image] = [] } = await factory.ec2.send(new DescribeImagesCommand({ Owners: ['self'] }));
     const tags = Object.fromEntries((image?.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
     expect(tags).toMatchObject({
-      'ami-foundry:build': name,
+      'ami-foundry:build': build?.name,
       'ami-foundry:release': '15.1-RELEASE',
       'ami-foundry:built-on': '2026-06-02',
       'ami-foundry:revision': expect.stringMatching(/^[0-9a-f]{40}$/),
     });
     const { subscriptions } = await api.call('list-subscriptions', {});
     expect(subscriptions[0]?.started).toEqual([
-      { build: name, release: '15.1-RELEASE', architecture: 'amd64', at: expect.any(String) },
+      { build: build?.name, release: '15.1-RELEASE', architecture: 'amd64', at: expect.any(String) },
     ]);
   });
 

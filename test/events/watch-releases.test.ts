@@ -119,8 +119,8 @@ describe('as 15.1 appears,', () => {
   test('releases that are whole are told of once each, but for the first day', async () => {
     await play();
     expect(
-      factory.notices.map(
-        ({ what, detail }) => `${what}: ${detail.release} ${detail.architecture} ${detail.builtOn}`,
+      factory.notices.map(({ what, detail }) =>
+        [`${what}:`, detail.release, detail.architecture, detail.builtOn].join(' '),
       ),
     ).toEqual([
       'Release Seen: 15.1-BETA1 amd64 2026-05-01',
@@ -235,7 +235,7 @@ describe('a build', () => {
     factory.subscribe('web');
     factory.outcome = undefined;
     await factory.run();
-    const [{ name = '' } = {}] = factory.started;
+    const name = factory.started[0]?.name ?? '';
     factory.objects.delete([...factory.objects.keys()].find((key) => key.startsWith('started/')) ?? '');
     expect(await factory.run()).toMatchObject({ started: 0, waiting: 1 });
     factory.end(name, 'SUCCEEDED');
