@@ -156,6 +156,7 @@ export function chosenNames(keys: readonly string[]): ReadonlyMap<number, string
   }
   return names;
 }
+
 /** What the release watcher has seen; written anew at each of its runs. */
 export const seenReleasesKey = 'releases.json';
 /** Where the recipes lie that are built when a release appears. */
