@@ -71,6 +71,10 @@ export const busEvents = {
       name: text('Name of the AMI.'),
       release: text('What it is made of.'),
       adopted: described(z.boolean(), 'An earlier build made this very image; nothing was built.'),
+      held: described(
+        z.boolean(),
+        'It is not published yet: its matrix does that, when all of its builds have succeeded.',
+      ),
       regions,
     }),
   },

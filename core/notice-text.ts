@@ -52,6 +52,7 @@ const writers: { readonly [Type in BusEventType]: (detail: DetailOf<Type>) => Pa
         ['receipt', detail.receipt],
         ['execution', detail.execution],
       ]),
+      ...(detail.held ? [['It is published with all others of its matrix.']] : []),
       ...(Object.keys(regions).length > 0 ? [['Published in', ...placesOf(regions)]] : []),
     ];
   },

@@ -36,6 +36,7 @@ export const exampleEvents: { readonly [Type in BusEventType]: DetailOf<Type> } 
     name: edition.name,
     release: '15.1-RELEASE',
     adopted: false,
+    held: false,
     regions,
   },
   'Build Failed': {

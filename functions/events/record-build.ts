@@ -35,6 +35,8 @@ const doneSchema = z.object({
   release: z.string(),
   adopted: z.boolean(),
   regions: z._default(z.array(z.object({ region: z.string(), imageId: z.string() })), []),
+  /** Of a build that its matrix will publish: its regions have copies that nobody sees yet. */
+  held: z.optional(z.looseObject({})),
 });
 
 const inputSchema = z.object({
@@ -117,14 +119,17 @@ export const recordBuild =
       receipt: key,
     };
     if (status === 'SUCCEEDED') {
-      const { regions, ...done } = doneSchema.parse(JSON.parse(run.output ?? '{}'));
+      const { regions, held, ...done } = doneSchema.parse(JSON.parse(run.output ?? '{}'));
       // What an adopted image cost is in the receipt of its maker.
       if (!done.adopted) await artifacts.put(imageRecordKey(build, 'receipt.json'), text, 'application/json');
       return await tell('Build Succeeded', 'told-ended.json', {
         ...ended,
         ...done,
         monthlyDollars: receipt.monthlyDollars,
-        regions: Object.fromEntries(regions.map(({ region, imageId }) => [region, imageId])),
+        held: held !== undefined,
+        regions: Object.fromEntries(
+          held === undefined ? regions.map(({ region, imageId }) => [region, imageId]) : [],
+        ),
       });
     }
     const resume = `foundry resume ${arn}`;

@@ -101,6 +101,13 @@ describe('the record of a build', () => {
     expect(objects.has(`images/${facts.build}/receipt.json`)).toBe(false);
   });
 
+  it('of one that its matrix will publish says so, and names no region yet', async () => {
+    const regions = [{ region: 'eu-west-1', imageId: 'ami-00000000000000001' }];
+    run = { ...run, output: JSON.stringify({ ...done, regions, held: { matrix: 'all' } }) };
+    await record('SUCCEEDED');
+    expect(told).toMatchObject([{ detail: { held: true, regions: {} } }]);
+  });
+
   it('of a dry run is none', async () => {
     run = { ...run, input: JSON.stringify({ recipe: { name: 'web' }, dryRun: true }) };
     expect(await record('SUCCEEDED')).toEqual({ told: null });

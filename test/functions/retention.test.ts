@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { type BusEventType, busEvents } from '../../core/events.ts';
 import { buildTags, quarantineKey, tagKey } from '../../core/names.ts';
 import type { ImageUse } from '../../core/ports.ts';
 import { DAY } from '../../core/retention.ts';
@@ -105,6 +106,8 @@ const run = (
     notices: {
       tell: async (what, detail) => {
         await world.call('tell');
+        // As docs/events.md promises.
+        busEvents[what as BusEventType].detail.parse(detail);
         notices.push({ what, ...detail });
       },
     },

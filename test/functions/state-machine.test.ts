@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import jsonata from 'jsonata';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { busEvents } from '../../core/events.ts';
 import { apiFunctions, eventFunctions, functionEnvironment } from '../../core/function-environment.ts';
 import { tagKey } from '../../core/names.ts';
 import { prolonged } from '../../core/resumable.ts';
@@ -541,6 +542,8 @@ describe('a build whose recipe distributes', () => {
         },
       },
     ]);
+    // As docs/events.md promises.
+    for (const { detail } of announced) busEvents['Image Published'].detail.parse(detail);
   });
 
   test('of an image that is there launches nothing, and copies only where it is not yet', async () => {
