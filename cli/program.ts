@@ -139,15 +139,27 @@ ${exitCodesText}`,
     asking('build <recipe...>', 'Build recipes, and follow the builds. Prints the AMIs at the end.', [
       'foundry build web.yaml                           # Ctrl-C detaches, and the build goes on',
       'foundry build --detach web.yaml | xargs foundry show',
+      'foundry build --publish-together release.yaml    # a matrix whose images are published together or not at all',
       'ami=$(foundry build web.yaml)                    # the AMI in the factory’s region alone',
       'foundry build --json web.yaml | jq -c \'select(.event == "ended") | .details.result\'',
     ]),
   )
     .option('-d, --detach', 'do not follow: print the ids of the builds')
+    .option('--publish-together', 'the builds of a matrix as one: publish all images, or none')
+    .option('--concurrency <number>', 'the builds of a matrix as one: so many at once', number(1, 100))
+    .option(
+      '--tolerate <percent>',
+      'the builds of a matrix as one: so many may fail before the rest is stopped',
+      number(0, 100),
+    )
     .option('-n, --dry-run', 'have it planned by the factory: nothing that costs money is made')
     .action(async (files: string[], options) => {
       const { build } = await import('./build.ts');
-      exit(await build(() => api(options), files, { ...options, environment }));
+      const { publishTogether, concurrency, tolerate: toleratedFailures } = options;
+      const wishes = Object.entries({ publishTogether, concurrency, toleratedFailures });
+      const wish = Object.fromEntries(wishes.filter(([, value]) => value !== undefined));
+      const matrix = Object.keys(wish).length > 0 ? wish : undefined;
+      exit(await build(() => api(options), files, { ...options, matrix, environment }));
     });
 
   const listing = (command: Command): Command =>

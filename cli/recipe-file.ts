@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { FactoryError } from '../core/errors.ts';
 import { parseRecipe, type Recipe } from '../core/recipe.ts';
-import { type ComposedRecipe, composeRecipe } from '../core/recipe-composition.ts';
+import { type ComposedRecipe, composeRecipe, withoutExtends } from '../core/recipe-composition.ts';
 import type { Coordinates } from '../core/recipe-matrix.ts';
 
 /** One image that the file of a recipe asks for. */
@@ -26,15 +26,21 @@ export async function readRecipeFile(
   file: string,
   set: Readonly<Record<string, string>>,
 ): Promise<WantedBuild[]> {
-  const start = await readText(file);
-  if ('reason' in start) {
-    throw new FactoryError('InvalidRecipe', {
-      message: `${file} cannot be read: ${start.reason}`,
-      remedy: 'name the file of a recipe, such as examples/demo.yaml.',
-    });
-  }
-  const composed = await composeRecipe(start.text, file, { read: readText, set });
+  const composed = await composeRecipe(await textOf(file), file, { read: readText, set });
   return parseBuilds(composed, file);
+}
+
+/** The recipe of a file with all it extends, its parameters and its matrix unresolved. */
+export const readWholeRecipe = async (file: string): Promise<Record<string, unknown>> =>
+  await withoutExtends(await textOf(file), file, readText);
+
+async function textOf(file: string): Promise<string> {
+  const start = await readText(file);
+  if ('text' in start) return start.text;
+  throw new FactoryError('InvalidRecipe', {
+    message: `${file} cannot be read: ${start.reason}`,
+    remedy: 'name the file of a recipe, such as examples/demo.yaml.',
+  });
 }
 
 /** What a caller may get wrong about a path. */

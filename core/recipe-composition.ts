@@ -90,6 +90,25 @@ export async function composeRecipe(
   return composed;
 }
 
+/**
+ * A recipe with all that it extends, and with its parameters and its matrix as they are written: for a factory, which resolves those itself
+ * and has no files. Throws `InvalidRecipe`.
+ */
+export async function withoutExtends(
+  text: string,
+  where: string,
+  read: ReadFile,
+): Promise<Record<string, unknown>> {
+  const value = readRecipeText(text, where);
+  const problems = new Set<string>();
+  const report = (problem: string) => problems.add(problem);
+  const layers = isFields(value) ? await readLayers(value, where, read, report) : [];
+  refuse(problems, where);
+  const { extends: _extends, ...whole } = mergeLayers(layers, where, report);
+  refuse(problems, where);
+  return whole;
+}
+
 function refuse(problems: ReadonlySet<string>, where: string): void {
   if (problems.size === 0) return;
   const lines = [...problems].map((problem) => `- ${problem}`);

@@ -48,7 +48,7 @@ export function cliPage(): string {
     '- Standard output that is no terminal gets ids alone, one a line: of builds (`build --detach`, `builds`, `resume`, `abort`), AMIs (`build`, `images`, `retire`), names. `--table` prints the table all the same. What is for people goes to standard error.',
     '- On a terminal a build is a live list; otherwise a line for each change, with its time. `NO_COLOR` is respected.',
     '- `--json`: `show`, `logs` and the lists print one document, the answer of the API ([openapi.json](openapi.json)), lists with the items of all pages. Whatever may be several (`build`, `resume`, `abort`, `retire`, `subscribe`) and whatever follows prints NDJSON, a document a line:',
-    '  `{"event":"started","build":…}` with the API’s answer, `{"event":"planned","build":…,"plan":…}`, `{"event":"stage","build":…,"at":…,"stage":…}`, `{"event":"ended","build":…,"details":…}` with what `show` has, `{"event":"detached","build":…}`, `{"event":"aborted","build":…}`, `{"event":"log","source":…,"text":…}`.',
+    '  `{"event":"started","build":…}` with the API’s answer, `{"event":"planned","build":…,"plan":…}`, `{"event":"stage","build":…,"at":…,"stage":…}`, `{"event":"ended","build":…,"details":…}` with what `show` has, `{"event":"detached","build":…}`, `{"event":"aborted","build":…}`, `{"event":"log","source":…,"text":…}`. A matrix that is built as one has `matrix` in the place of `build`, and `{"event":"matrix","matrix":…,"summary":…}` for each change.',
     '- Ctrl-C while a build is followed leaves it alone: it goes on, and what is printed says how to come back and how to stop it. A second Ctrl-C ends the program at once.',
     '',
     '## Exit codes',

@@ -168,3 +168,19 @@ it('completion offers builds by id', async () => {
   const { stdout } = await ask(['complete', '--', 'show', id.slice(0, 3)]);
   expect(stdout).toContain(`${id}\t`);
 });
+
+it('a matrix is started as one, followed, told of, and stopped', async () => {
+  const matrix = { flavour: ['base', 'small'] };
+  const file = await recipe('many', 'ok', { matrix });
+  const { code, stdout, stderr } = await ask(['build', '--publish-together', file]);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(stdout).toMatch(/^(ami-[0-9a-f]{17}\n){2}$/);
+  const [, id = ''] = /^(matrix-\S+): started$/m.exec(stderr) ?? [];
+  expect(stderr).toContain(`${id}  2 of 2 succeeded, 0 running, 0 waiting, 0 failed`);
+  expect((await ask(['show', id])).stdout).toMatch(/publishes +all or none/);
+
+  const hanging = await recipe('slow', 'hang', { matrix });
+  const detached = await ask(['build', '--detach', '--concurrency', '1', hanging]);
+  expect(detached.stdout).toMatch(/^matrix-\S+\n$/);
+  expect(await ask(['abort', detached.stdout.trim()])).toMatchObject({ code: 0, stdout: detached.stdout });
+});
