@@ -20,6 +20,8 @@ import type { FoundrySettings } from './settings.ts';
 
 interface AlarmTargets {
   readonly stateMachine: StateMachine;
+  /** The one that builds matrices. */
+  readonly matrices: StateMachine;
   readonly settings: FoundrySettings;
 }
 
@@ -35,7 +37,10 @@ interface Watch {
   readonly silence?: boolean;
 }
 
-const watches = (scope: Construct, { stateMachine }: AlarmTargets): Readonly<Record<string, Watch>> => {
+const watches = (
+  scope: Construct,
+  { stateMachine, matrices }: AlarmTargets,
+): Readonly<Record<string, Watch>> => {
   const fiveMinutes = Duration.minutes(5);
   const quarter = Duration.minutes(15);
   return {
@@ -46,6 +51,11 @@ const watches = (scope: Construct, { stateMachine }: AlarmTargets): Readonly<Rec
     'builds-timed-out': {
       tells: 'A build did not end in its fourteen hours.',
       metric: machineMetric(stateMachine, 'ExecutionsTimedOut', fiveMinutes),
+    },
+    'matrices-failed': {
+      tells:
+        'A matrix of builds failed: more of them failed than it tolerates, or it could not be published as one.',
+      metric: machineMetric(matrices, 'ExecutionsFailed', fiveMinutes),
     },
     'leftovers-escaped': {
       tells: 'The reaper ended what a CleanUp should have ended.',

@@ -15,7 +15,15 @@ const watched: readonly FunctionName[] = ['reaper', 'retention', 'record-build',
  */
 export function dashboard(
   scope: Construct,
-  { stateMachine, settings }: { readonly stateMachine: StateMachine; readonly settings: FoundrySettings },
+  {
+    stateMachine,
+    matrices,
+    settings,
+  }: {
+    readonly stateMachine: StateMachine;
+    readonly matrices: StateMachine;
+    readonly settings: FoundrySettings;
+  },
 ): void {
   if (!settings.dashboard) return;
   const hour = Duration.hours(1);
@@ -66,6 +74,20 @@ export function dashboard(
         ),
       ],
       [
+        graph(
+          'Matrices',
+          [
+            labelled('succeeded', machineMetric(matrices, 'ExecutionsSucceeded', hour)),
+            labelled('failed', machineMetric(matrices, 'ExecutionsFailed', hour)),
+            labelled('stopped', machineMetric(matrices, 'ExecutionsAborted', hour)),
+          ],
+          [
+            labelled(
+              'runs of the release watcher',
+              functionMetric(scope, 'watch-releases', 'Invocations', hour),
+            ),
+          ],
+        ),
         graph(
           'API',
           [

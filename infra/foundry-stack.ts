@@ -41,8 +41,8 @@ export class FoundryStack extends Stack {
     api(this, { stateMachine, artifacts, retention: retention(this, { artifacts, settings }), settings });
     watcher(this, { stateMachine, artifacts, settings });
     // Last: they look for what they watch.
-    alarms(this, { stateMachine, settings });
-    dashboard(this, { stateMachine, settings });
+    alarms(this, { stateMachine, matrices, settings });
+    dashboard(this, { stateMachine, matrices, settings });
     new CfnOutput(this, 'StateMachineArn', {
       value: stateMachine.stateMachineArn,
       description: 'Start an execution of this with {"recipe": …, "dryRun": false}',
