@@ -37,7 +37,9 @@ export function readFailure(error: string | undefined, cause: string | undefined
     message: what,
     decisive: first.length > LINE_LIMIT ? `${first.slice(0, LINE_LIMIT - 1)}…` : first,
     remedy: /\nRemedy: ([\s\S]*?)(?:\nMore: |$)/.exec(message)?.[1]?.trim() ?? null,
-    runbook: isErrorCode(code) ? runbookAnchor(code) : 'docs/runbook.md',
+    // EC2 has an InvalidRequest, too, which is not ours and does not name our runbook.
+    runbook:
+      isErrorCode(code) && text.includes(runbookAnchor(code)) ? runbookAnchor(code) : 'docs/runbook.md',
     evidence: line(/^Evidence: (.+)$/m)?.split(', ') ?? [],
     kept: line(/^Kept until [^:]+:\S* for the next attempt: (.+)$/m)?.split(', ') ?? [],
     resume: line(/^Resume: (.+)$/m) ?? null,

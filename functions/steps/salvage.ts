@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { buildState, type Execution } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
-import { errorCatalogue, isErrorCode } from '../../core/errors.ts';
+import { errorCatalogue, isErrorCode, runbookAnchor } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
 import { artifactKey, bootFileKey, tagKey } from '../../core/names.ts';
 import type { Artifacts, ExecutionHistory, Images, Snapshots } from '../../core/ports.ts';
@@ -107,10 +107,14 @@ export const salvage =
       `Evidence: s3://${settings.ARTIFACTS_BUCKET}/${bundle}`,
       ...(kept.length > 0 ? [`Kept until ${until} for the next attempt: ${kept.join(', ')}`] : []),
       // What its author has to change is another recipe, and so another build.
-      ...(isErrorCode(error) && errorCatalogue[error].owner === 'caller' ? [] : [`Resume: ${resume}`]),
+      ...(ofCaller(error, cause) ? [] : [`Resume: ${resume}`]),
     ];
     return { salvaged: { kept, told: `\n\n${lines.join('\n')}` } };
   };
+
+/** EC2 has an InvalidRequest of its own, which does not name our runbook. */
+const ofCaller = (error: string, cause: string): boolean =>
+  isErrorCode(error) && errorCatalogue[error].owner === 'caller' && cause.includes(runbookAnchor(error));
 
 /** Objects that tell more: those that the steps so far have written, or would have. */
 const filesOf = ({ worker, bootTest }: Known, build: string): string[] => [
