@@ -338,10 +338,11 @@ function Graph({
           {nodes.map(({ name, x, y, width: wide, height: high }) => {
             const { entered } = looks.get(name) ?? idle;
             const [right, top] = [x + wide / 2, y - high / 2];
+            const room = 21 + 7 * String(entered).length;
             return entered < 2 ? null : (
               <g key={name}>
-                <rect x={right - 20} y={top - 8} width={28} height={15} rx={7} />
-                <text x={right - 6} y={top + 3}>
+                <rect x={right + 8 - room} y={top - 8} width={room} height={15} rx={7} />
+                <text x={right + 8 - room / 2} y={top + 3}>
                   ×{entered}
                 </text>
               </g>

@@ -9,8 +9,8 @@ import { startChromium } from '../../test/console/browser.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const state = `${root}.state/pictures`;
-/** The stage in which a build has something to show everywhere, and lasts long enough to be seen. */
-const STAGE = 'boot test';
+/** The stages in which a build has something to show everywhere. */
+const STAGES = /worker: (inventory|filesystem|write|verify)/;
 const SIZE = { width: 1280, height: 900 };
 
 /** What `foundry` prints; ends this program with what it says when it fails. */
@@ -33,14 +33,14 @@ try {
   clean.defer(() => browser.close());
   const server = await serveConsole({ api: await findApi({ local: true, state }, process.env), port: 0 });
   clean.defer(() => server.close());
-  const page = await browser.newPage({ viewport: SIZE, deviceScaleFactor: 1.5 });
+  const page = await browser.newPage({ viewport: SIZE, deviceScaleFactor: 1.5, reducedMotion: 'reduce' });
   await page.goto(server.address);
   const id = foundry('build', '--local', '--detach', 'examples/demo.yaml');
   await page.goto(`${new URL(server.address).origin}/builds/${id}`);
-  await page.locator('.stages tr.running', { hasText: STAGE }).waitFor({ timeout: 120_000 });
+  await page.locator('.stages tr.running', { hasText: STAGES }).waitFor({ timeout: 120_000 });
   await page.locator('.terminal .line').first().waitFor();
   for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.screenshot({ path: `${root}docs/pictures/console-${colorScheme}.png` });
   }
 } finally {
