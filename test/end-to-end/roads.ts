@@ -121,9 +121,16 @@ const stopsAtLatest =
     });
   };
 
-/** A journal of an earlier build lies there just after the next that is written. */
-const rivalAppears = ({ cloud: { faults }, s3 }: Factory) =>
-  void faults.add({
+/** A journal of an earlier build lies there just after the next that is written; the reaper comes when that has given way. */
+const rivalAppears = ({ cloud: { faults, lambda }, s3 }: Factory) => {
+  faults.add({
+    action: 'DeleteObject',
+    where: ({ caller, input }) =>
+      caller === 'ami-foundry-publish' && String(input.Key).startsWith('publications/open/'),
+    afterEffect: true,
+    strike: () => void lambda.invoke('ami-foundry-reaper', {}),
+  });
+  faults.add({
     action: 'PutObject',
     where: ({ input }) => input.Key === 'publications/open/gives-way-to-another-publication.json',
     afterEffect: true,
@@ -151,6 +158,7 @@ const rivalAppears = ({ cloud: { faults }, s3 }: Factory) =>
       );
     },
   });
+};
 
 /** The reaper, which comes as its schedule has it come, has put everything back for good. */
 async function journalGone({ s3, cloud }: Factory, name: string): Promise<void> {
