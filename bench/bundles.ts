@@ -52,6 +52,7 @@ const environment = {
   DRY_RUN: 'no',
   RESUMABLE_HOURS: '24',
   QUARANTINE_DAYS: '14',
+  RETENTION_FUNCTION: 'bench',
 };
 
 /** Milliseconds that a fresh process takes to import a module. */

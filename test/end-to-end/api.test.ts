@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { CreateLaunchTemplateCommand, DeleteLaunchTemplateCommand } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Api, ApiProblem, ApiUnreachable, factoryApi } from '../../cli/api.ts';
@@ -18,7 +20,9 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => factory[Symbol.asyncDispose]());
 
-const apiOf = (keys: { accessKeyId: string; secretAccessKey: string } = factory.cloud.credentials): Api =>
+const apiOf = (
+  keys: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } = factory.cloud.credentials,
+): Api =>
   factoryApi({
     url: factory.cloud.endpoint,
     region: factory.cloud.region,
@@ -59,7 +63,7 @@ describe('a build by the API', () => {
     const log = await api.call('build-log', { params: { id } });
     expect(log).toMatchObject({ id, source: 'worker', sources: ['worker'], complete: true });
     expect(log.text).toContain('foundry: phase=verify state=done');
-  });
+  }, 90_000);
 
   it('is planned only, if asked', async () => {
     const body = { recipe: factory.recipe({ name: 'planned' }), dryRun: true };
@@ -243,6 +247,39 @@ it('without a signature that holds, everything is forbidden', async () => {
   const unsigned = await fetch(`${factory.cloud.endpoint}/builds`);
   expect([unsigned.status, await unsigned.json()]).toEqual([403, { message: 'Forbidden' }]);
   expect((await api.send('GET', '/nowhere')).status).toBe(404);
+});
+
+it('IAM decides who may call which route', async () => {
+  const { iam, accountId, region } = factory.cloud;
+  const keys = iam.credentialsOf('reader');
+  iam.setPolicy('reader', [
+    {
+      Effect: 'Allow',
+      Action: ['execute-api:Invoke'],
+      Resource: [`arn:aws:execute-api:${region}:${accountId}:*/$default/GET/builds*`],
+      Condition: {},
+    },
+  ]);
+  const reader = apiOf(keys);
+  expect((await reader.call('list-builds', {})).builds.length).toBeGreaterThan(0);
+  const missing = reader.call('show-build', { params: { id: 'nobody' } });
+  await expect(missing).rejects.toMatchObject({ problem: { status: 404, code: 'BuildNotFound' } });
+  await expect(reader.call('list-images', {})).rejects.toThrow(
+    'does not let these credentials in (403): Forbidden',
+  );
+  const aborts = reader.call('abort-build', { params: { id: 'nobody' } });
+  await expect(aborts).rejects.toThrow('does not let these credentials in (403): Forbidden');
+});
+
+it('curl signs as well, with what it has for that', async () => {
+  const { endpoint, region } = factory.cloud;
+  const { stdout } = await promisify(execFile)('curl', [
+    ...['--silent', '--show-error', '--user', 'local:local'],
+    ...['--aws-sigv4', `aws:amz:${region}:execute-api`],
+    ...['--header', 'content-type: application/json', '--data', '{"recipe": "name: ["}'],
+    `${endpoint}/builds`,
+  ]);
+  expect(JSON.parse(stdout)).toMatchObject({ status: 400, code: 'InvalidRecipe', field: 'recipe' });
 });
 
 it('what is wrong is told by fields', async () => {

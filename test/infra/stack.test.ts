@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { apiRoutes } from '../../core/api/routes.ts';
-import { functionEnvironment, readEnvironment } from '../../core/function-environment.ts';
+import { apiFunctions, functionEnvironment, readEnvironment } from '../../core/function-environment.ts';
 import { readSettings, settingNames } from '../../infra/settings.ts';
 import { functionNames, type Synthesized, synthesize } from './synthesized.ts';
 
@@ -77,6 +77,36 @@ describe.each(functionNames)('the %s function', (name) => {
   });
 });
 
+describe('the HTTP API', () => {
+  const routes = () => Object.values(stack.ofType('AWS::ApiGatewayV2::Route'));
+
+  it('has a route for each of its functions, all of which IAM decides about', () => {
+    expect(
+      routes()
+        .map(({ Properties }) => Properties.RouteKey)
+        .sort(),
+    ).toEqual(apiFunctions.map((name) => `${apiRoutes[name].method} ${apiRoutes[name].path}`).sort());
+    for (const { Properties } of routes()) expect(Properties.AuthorizationType).toBe('AWS_IAM');
+  });
+
+  it('hands each request to the function of its route, as the edge reads it', () => {
+    const integrations = Object.values(stack.ofType('AWS::ApiGatewayV2::Integration'));
+    expect(integrations).toHaveLength(apiFunctions.length);
+    for (const { Properties } of integrations) {
+      expect(Properties).toMatchObject({ IntegrationType: 'AWS_PROXY', PayloadFormatVersion: '2.0' });
+    }
+  });
+
+  it('is for no browser, throttled, and keeps a line of each request', () => {
+    expect(stack.only('AWS::ApiGatewayV2::Api').Properties.CorsConfiguration).toBeUndefined();
+    const { StageName, AutoDeploy, DefaultRouteSettings, AccessLogSettings } =
+      stack.only('AWS::ApiGatewayV2::Stage').Properties;
+    expect({ StageName, AutoDeploy }).toEqual({ StageName: '$default', AutoDeploy: true });
+    expect(DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 50, ThrottlingBurstLimit: 100 });
+    expect(JSON.parse(AccessLogSettings.Format)).toMatchObject({ caller: '$context.identity.userArn' });
+  });
+});
+
 describe('the worker’s network', () => {
   it('lets nothing in, and out only to web servers', () => {
     const { SecurityGroupIngress, SecurityGroupEgress } = stack.only('AWS::EC2::SecurityGroup').Properties;
@@ -123,7 +153,9 @@ describe('the worker’s network', () => {
 
   it('can be one that exists, without a look-up', () => {
     const existing = synthesize({ vpcId: 'vpc-0a0a0a0a', subnetIds: 'subnet-0b0b0b0b,subnet-0c0c0c0c' });
-    expect(Object.values(existing.resources).filter(({ Type }) => /VPC|Subnet|Route/.test(Type))).toEqual([]);
+    expect(
+      Object.values(existing.resources).filter(({ Type }) => /^AWS::EC2::.*(VPC|Subnet|Route)/.test(Type)),
+    ).toEqual([]);
     expect(existing.only('AWS::EC2::SecurityGroup').Properties.VpcId).toBe('vpc-0a0a0a0a');
     expect(existing.function('launch').Properties.Environment.Variables.SUBNET_IDS).toBe(
       'subnet-0b0b0b0b,subnet-0c0c0c0c',
