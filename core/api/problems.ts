@@ -96,7 +96,7 @@ export const detailOf = (message: string): string => message.split('\nRemedy: ')
 function fieldsOf(code: ErrorCode, detail: string): FieldProblem[] {
   if (code !== 'InvalidRecipe') return [];
   return [...detail.matchAll(/^- (.*)$/gm)].map(([, line = '']) => {
-    const [, field, rest = ''] = /^([A-Za-z][\w.+-]*) (.*)$/.exec(line) ?? [];
+    const [, field, rest = ''] = /^([a-z][\w.+-]*) (.*)$/.exec(line) ?? [];
     return field === undefined || /^(the|and|at|a)$/.test(field)
       ? { field: 'recipe', message: line }
       : { field: `recipe.${field}`, message: rest };
