@@ -274,9 +274,16 @@ it('IAM decides who may call which route', async () => {
 it('curl signs as well, with what it has for that', async () => {
   const { endpoint, region } = factory.cloud;
   const { stdout } = await promisify(execFile)('curl', [
-    ...['--silent', '--show-error', '--user', 'local:local'],
-    ...['--aws-sigv4', `aws:amz:${region}:execute-api`],
-    ...['--header', 'content-type: application/json', '--data', '{"recipe": "name: ["}'],
+    '--silent',
+    '--show-error',
+    '--user',
+    'local:local',
+    '--aws-sigv4',
+    `aws:amz:${region}:execute-api`,
+    '--header',
+    'content-type: application/json',
+    '--data',
+    '{"recipe": "name: ["}',
     `${endpoint}/builds`,
   ]);
   expect(JSON.parse(stdout)).toMatchObject({ status: 400, code: 'InvalidRecipe', field: 'recipe' });

@@ -81,11 +81,9 @@ describe('the HTTP API', () => {
   const routes = () => Object.values(stack.ofType('AWS::ApiGatewayV2::Route'));
 
   it('has a route for each of its functions, all of which IAM decides about', () => {
-    expect(
-      routes()
-        .map(({ Properties }) => Properties.RouteKey)
-        .sort(),
-    ).toEqual(apiFunctions.map((name) => `${apiRoutes[name].method} ${apiRoutes[name].path}`).sort());
+    expect(new Set(routes().map(({ Properties }) => Properties.RouteKey))).toEqual(
+      new Set(apiFunctions.map((name) => `${apiRoutes[name].method} ${apiRoutes[name].path}`)),
+    );
     for (const { Properties } of routes()) expect(Properties.AuthorizationType).toBe('AWS_IAM');
   });
 
