@@ -184,3 +184,12 @@ it('a matrix is started as one, followed, told of, and stopped', async () => {
   expect(detached.stdout).toMatch(/^matrix-\S+\n$/);
   expect(await ask(['abort', detached.stdout.trim()])).toMatchObject({ code: 0, stdout: detached.stdout });
 });
+
+it('recipes are subscribed, listed and unsubscribed', async () => {
+  const file = await recipe('watched', 'ok', { subscribe: {} });
+  expect(await ask(['subscribe', file])).toMatchObject({ code: 0, stdout: 'watched\n' });
+  expect(await ask(['subscriptions'])).toMatchObject({ code: 0, stdout: 'watched\n' });
+  expect(await ask(['unsubscribe', 'watched'])).toMatchObject({ code: 0, stdout: 'watched\n' });
+  expect(await ask(['subscriptions', '--table'])).toMatchObject({ code: 0, stdout: 'no subscriptions\n' });
+  expect(await ask(['releases', '--json'])).toMatchObject({ code: 0 });
+});
