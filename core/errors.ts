@@ -410,7 +410,7 @@ export const errorCatalogue = {
   BuildEnded: { owner: 'caller', retryable: false, meaning: 'The build is over, so it cannot be stopped.' },
   ApiBusy: {
     owner: 'aws',
-    retryable: true,
+    retryable: false,
     meaning: 'AWS puts the HTTP API off, or it ran out of time.',
   },
   ApiFailed: { owner: 'factory', retryable: false, meaning: 'The HTTP API failed at a good request.' },
