@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type Environment, findApi } from './find-api.ts';
 
 /** A shell waits for the answer while somebody types. */
-const PATIENCE_MILLISECONDS = 1500;
+const PATIENCE_MILLISECONDS = 3000;
 
 type Completed = readonly (readonly [string, string])[];
 

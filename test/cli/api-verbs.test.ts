@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { details, fakeApi, problem, stage } from './fake-api.ts';
 import { directoryOf, foundry, shell, startFoundry } from './run.ts';
+
+// Each program that is started takes a second on a busy machine, and some tests start ten.
+vi.setConfig({ testTimeout: 120_000 });
 
 const RECIPE = 'name: web\nrelease: 15.1-RELEASE\narchitecture: amd64\n';
 const BUILD = 'web-0123456789ab';

@@ -1,8 +1,11 @@
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { fakeApi } from './fake-api.ts';
 import { directoryOf, foundry, shell } from './run.ts';
+
+// Each program that is started takes a second on a busy machine, and some tests start ten.
+vi.setConfig({ testTimeout: 120_000 });
 
 const words = async (args: readonly string[], environment = {}, cwd = '/') =>
   (await foundry(['complete', '--', ...args], cwd, environment)).stdout

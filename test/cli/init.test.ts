@@ -1,11 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { recipeText } from '../../cli/init.ts';
 import { parseRecipe } from '../../core/recipe.ts';
 import { readRecipeText } from '../../core/recipe-text.ts';
 import { directoryOf, foundry, shell } from './run.ts';
+
+// Each program that is started takes a second on a busy machine, and some tests start ten.
+vi.setConfig({ testTimeout: 120_000 });
 
 const KEY =
   'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA ops@example.com';
