@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import { buildState } from './build-state.ts';
 
 /** One build of a matrix, as its list in the artifacts bucket has it; StartExecution of build-image gets `input` as it stands. */
 export const matrixItem = z.object({
@@ -65,19 +64,6 @@ export function summarized(builds: readonly MatrixBuild[]): MatrixReport {
     builds: [...builds],
   };
 }
-
-/** What a build that is held for its matrix ends with, beside what every build ends with: all that publishing it takes. */
-export const heldOutput = z.object({
-  imageId: z.string(),
-  held: z.object({
-    /** Name of the matrix' execution. */
-    matrix: z.string(),
-    state: z.extend(
-      z.pick(buildState, { plan: true }),
-      z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true, distribution: true })).shape,
-    ),
-  }),
-});
 
 const heldMark = z.object({ held: z.object({ matrix: z.string() }) });
 

@@ -1,8 +1,20 @@
 import * as z from 'zod/mini';
-import { executionSchema } from '../../core/build-state.ts';
+import { buildState, executionSchema } from '../../core/build-state.ts';
 import { FactoryError } from '../../core/errors.ts';
-import { heldOutput } from '../../core/matrix.ts';
 import type { Executions } from '../../core/ports.ts';
+
+/** What a build that is held for its matrix ends with, beside what every build ends with: all that publishing it takes. */
+const heldOutput = z.object({
+  imageId: z.string(),
+  held: z.object({
+    /** Name of the matrix' execution. */
+    matrix: z.string(),
+    state: z.extend(
+      z.pick(buildState, { plan: true }),
+      z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true, distribution: true })).shape,
+    ),
+  }),
+});
 
 export const recallBuildStep = {
   name: 'recall-build',

@@ -306,6 +306,34 @@ describe('images that are published together', () => {
     await nothingLeft(builds);
     expect(await readersSee(before)).toEqual(everywhere(before, 'old'));
   });
+
+  it('are there for nobody when the matrix is stopped while it shows them', async () => {
+    const names = ['cut-a', 'cut-b'];
+    const old = await matrix(
+      names.map((name) => shown(name, 'old')),
+      { publishTogether: true },
+    );
+    expect(old.status).toBe('SUCCEEDED');
+    const started = startMatrix(
+      names.map((name) => shown(name, 'new')),
+      { publishTogether: true },
+    );
+    let puts = 0;
+    factory.cloud.faults.add({
+      service: 'ssm',
+      action: 'PutParameter',
+      where: ({ caller }) => caller === 'ami-foundry-publish' && ++puts > 8,
+      strike: async () => {
+        const { executionArn } = await started;
+        await factory.sfn.send(new StopExecutionCommand({ executionArn }));
+      },
+    });
+    const { executionArn, builds } = await started;
+    expect((await factory.end(executionArn)).status).toBe('ABORTED');
+    await expect.poll(() => readersSee(names), { timeout: 30_000 }).toEqual(everywhere(names, 'old'));
+    await nothingLeft(builds);
+    expect(await readersSee(names)).toEqual(everywhere(names, 'old'));
+  });
 });
 
 async function reap() {

@@ -162,7 +162,7 @@ const rivalAppears = ({ cloud: { faults, lambda }, s3 }: Factory) => {
 
 /** The reaper, which comes as its schedule has it come, has put everything back for good. */
 async function journalGone({ s3, cloud }: Factory, name: string): Promise<void> {
-  const Prefix = `publications/open/${name}.json`;
+  const Prefix = name === '' ? 'publications/open/' : `publications/open/${name}.json`;
   for (;;) {
     await cloud.lambda.invoke('ami-foundry-reaper', {});
     const { KeyCount } = await s3.send(new ListObjectsV2Command({ Bucket: 'ami-foundry-artifacts', Prefix }));
@@ -436,6 +436,7 @@ export const roads: readonly Road[] = [
     after: asksTheApi,
     end: 'SUCCEEDED',
   },
+  { name: 'stands beside matrices', after: asksForMatrices, end: 'SUCCEEDED' },
   { name: 'retires', recipe: everywhere('once-published'), after: retires, end: 'SUCCEEDED' },
   {
     name: 'would be public',
@@ -495,6 +496,78 @@ async function asksTheApi(factory: Factory, name: string): Promise<void> {
   const imageId = images[0]?.imageId ?? '';
   expect(await api.call('retire-image', { params: { imageId } })).toMatchObject({ imageId });
   await api.call('openapi-document', {});
+}
+
+/** Matrices as people ask for them: all or none, twice over, so that one meets the journals of the other; one that is stopped. */
+async function asksForMatrices(factory: Factory): Promise<void> {
+  const { cloud } = factory;
+  const { endpoint: url, region } = cloud;
+  const api = factoryApi({ url, region, credentials: () => Promise.resolve(cloud.credentials) });
+  const ended = async (id: string) => {
+    for (;;) {
+      const matrix = await api.call('show-matrix', { params: { id } });
+      if (matrix.status !== 'RUNNING') return matrix;
+      await pause(100);
+    }
+  };
+  const start = async (description: string) => {
+    const recipe = {
+      ...factory.recipe({
+        name: 'set',
+        image: { description },
+        bootTest: {},
+        ...everywhere('set/{flavour}'),
+      }),
+      matrix: { flavour: ['base', 'small'] },
+    };
+    return await api.call('start-build', { body: { recipe, matrix: { publishTogether: true } } });
+  };
+  const first = await start('first');
+  expect(first).toMatchObject({ kind: 'matrix', created: true });
+  expect(await ended(first.id)).toMatchObject({ status: 'SUCCEEDED', summary: { succeeded: 2 } });
+  // A name that is taken: the next attempt. And a journal that is still open: how its matrix ended is asked.
+  await factory.s3.send(
+    new PutObjectCommand({
+      Bucket: factory.artifactsBucket,
+      Key: 'publications/open/other.json',
+      Body: JSON.stringify({
+        version: 1,
+        build: 'other',
+        execution: new Date().toISOString(),
+        matrix: first.id,
+        at: new Date().toISOString(),
+        share: [],
+        deprecateAt: null,
+        parameters: ['/ami-foundry/set/base/latest'],
+        regions: [
+          {
+            region,
+            imageId: 'ami-0',
+            before: { permissions: [], deprecatedAt: null, parameters: {} },
+          },
+        ],
+      }),
+    }),
+  );
+  const again = await start('first');
+  expect(again.id).toBe(`${first.id}-2`);
+  expect(await ended(again.id)).toMatchObject({ status: 'SUCCEEDED' });
+  // None can be shown: what was changed is put back.
+  cloud.faults.add({
+    service: 'ssm',
+    action: 'PutParameter',
+    where: ({ caller }) => caller === 'ami-foundry-publish',
+    times: Number.POSITIVE_INFINITY,
+    error: { code: 'AccessDeniedException' },
+  });
+  expect(await ended((await start('second')).id)).toMatchObject({ failure: { code: 'MatrixFailed' } });
+  cloud.faults.clear();
+  machineEnd = 'hang';
+  const stopped = await start('third');
+  while ((await api.call('show-matrix', { params: { id: stopped.id } })).summary.running < 2) await pause(50);
+  await api.call('abort-matrix', { params: { id: stopped.id } });
+  machineEnd = 'ok';
+  await journalGone(factory, '');
 }
 
 let machineEnd: StubMachineEnd = 'ok';

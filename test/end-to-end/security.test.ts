@@ -20,7 +20,8 @@ import { keysOf, presigned, type Secret, spilled, writings } from './secrets.ts'
  */
 
 const STATE_MACHINE = 'ami-foundry-build-image';
-const roles = [...functionNames.map(functionNameOf), STATE_MACHINE];
+const MATRIX_MACHINE = 'ami-foundry-build-matrix';
+const roles = [...functionNames.map(functionNameOf), STATE_MACHINE, MATRIX_MACHINE];
 
 /** Lambda and Step Functions make these themselves, in the name of the role: no emulator does. */
 const ofTheService = /^(logs|xray):/;
@@ -44,6 +45,11 @@ const unseen: Readonly<Record<string, readonly string[]>> = {
   'ami-foundry-start-snapshot': keyOfEbs,
   'ami-foundry-write-blocks': keyOfEbs,
   'ami-foundry-complete-snapshot': keyOfEbs,
+  // Step Functions makes this rule for itself, to hear of nested executions.
+  [MATRIX_MACHINE]: ['PutTargets', 'PutRule', 'DescribeRule'].map(
+    (action) =>
+      `events:${action} on arn:aws:events:us-east-1:000000000000:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule`,
+  ),
   // Only an account that encrypts everything by default needs its key on the windows road.
   'ami-foundry-launch-windows': keyOfDisk,
   // Only what is kept of a failed build, and is about to be taken away, is given more time.
