@@ -143,14 +143,15 @@ export const matrixListKey = (matrix: string): string => `matrices/${matrix}.jso
 /** Names of the executions that its builds became, one object for each: the keys say all. */
 export const matrixBuilds = (matrix: string): string => `matrices/${matrix}/`;
 export const matrixBuildKey = (matrix: string, index: number | '*', build: string): string =>
-  `${matrixBuilds(matrix)}${index}/${build}`;
+  `${matrixBuilds(matrix)}${index}/${build}.json`;
 
 /** By the index of the build, out of such keys. A name that somebody else took in between stands beside the one that was taken then. */
 export function chosenNames(keys: readonly string[]): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   const attempt = (name: string) => Number(/-[0-9a-f]{12}-(\d+)$/.exec(name)?.[1] ?? 1);
   for (const key of keys) {
-    const [name = '', index] = key.split('/').reverse();
+    const [file = '', index] = key.split('/').reverse();
+    const name = file.replace(/\.json$/, '');
     const known = names.get(Number(index));
     if (known === undefined || attempt(known) < attempt(name)) names.set(Number(index), name);
   }
