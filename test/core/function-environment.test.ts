@@ -64,10 +64,17 @@ describe('the environment of a function', () => {
     const reaper = {
       ARTIFACTS_BUCKET: 'artifacts',
       STATE_MACHINE_ARN: 'arn:aws-cn:states:cn-north-1:123456789012:stateMachine:build-image',
+      MATRIX_STATE_MACHINE_ARN: 'arn:aws-cn:states:cn-north-1:123456789012:stateMachine:build-matrix',
+      RESUMABLE_HOURS: '24',
       GRACE_SECONDS: '600',
       DRY_RUN: 'yes',
     };
-    expect(readEnvironment('reaper', reaper)).toEqual({ ...reaper, GRACE_SECONDS: 600, DRY_RUN: true });
+    expect(readEnvironment('reaper', reaper)).toEqual({
+      ...reaper,
+      RESUMABLE_HOURS: 24,
+      GRACE_SECONDS: 600,
+      DRY_RUN: true,
+    });
     for (const wrong of [
       { DRY_RUN: '' },
       { DRY_RUN: 'true' },
