@@ -12,6 +12,8 @@ export type MatrixItem = z.output<typeof matrixItem>;
 export const matrixInput = z.strictObject({
   /** Key of the list in the artifacts bucket. */
   list: z.string(),
+  /** How many it has. */
+  builds: z.int().check(z.gte(0)),
   concurrency: z.int().check(z.gte(1)),
   /** Percent. */
   toleratedFailures: z.number().check(z.gte(0), z.lte(100)),

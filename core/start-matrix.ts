@@ -41,7 +41,7 @@ export function matrixOf(recipes: readonly Recipe[], wish: MatrixWish = {}): Mat
     .digest('hex');
   const names = (attempt: number) => matrixName(recipes[0]?.name ?? 'none', digest, attempt);
   const key = matrixListKey(names(1));
-  const input: MatrixInput = { list: key, ...settings };
+  const input: MatrixInput = { list: key, builds: items.size, ...settings };
   return { names, list: { key, text }, input: canonicalJson(input as unknown as Json) };
 }
 

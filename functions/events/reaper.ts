@@ -136,8 +136,8 @@ export const reaper = (account: ReaperDependencies) => {
   }
 
   /**
-   * A build that is held for a matrix delivers when the matrix does. Of one that failed everything waits for the next attempt; of one
-   * that was stopped nothing does.
+   * A build that is held for a matrix delivers when the matrix does. Of one that failed or ran out of time everything waits for the next
+   * attempt; of one that was stopped nothing does.
    */
   async function delivery(execution: BuildExecution): Promise<BuildExecution> {
     if (execution.status !== 'ended' || execution.outcome !== 'SUCCEEDED') return execution;
@@ -147,7 +147,7 @@ export const reaper = (account: ReaperDependencies) => {
     if (its.status !== 'ended') return its;
     const { outcome, endedAt = clock.now() } = its;
     if (outcome === 'SUCCEEDED') return execution;
-    const waits = outcome === 'FAILED' && clock.now() < endedAt + settings.RESUMABLE_HOURS * 3_600_000;
+    const waits = outcome !== 'ABORTED' && clock.now() < endedAt + settings.RESUMABLE_HOURS * 3_600_000;
     return waits ? { status: 'running' } : { ...execution, outcome };
   }
 

@@ -5,7 +5,12 @@ import {
   EC2Client,
 } from '@aws-sdk/client-ec2';
 import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
-import { ListExecutionsCommand, StartExecutionCommand, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import {
+  ListExecutionsCommand,
+  ListMapRunsCommand,
+  StartExecutionCommand,
+  StopExecutionCommand,
+} from '@aws-sdk/client-sfn';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { factoryApi } from '../../cli/api.ts';
@@ -61,7 +66,14 @@ async function startMatrix(recipes: readonly object[], wish: Wish = {}, name = `
   await factory.s3.send(
     new PutObjectCommand({ Bucket: factory.artifactsBucket, Key: list, Body: JSON.stringify(items) }),
   );
-  const input = { list, concurrency: 10, toleratedFailures: 0, publishTogether: false, ...wish };
+  const input = {
+    list,
+    builds: items.length,
+    concurrency: 10,
+    toleratedFailures: 0,
+    publishTogether: false,
+    ...wish,
+  };
   const { executionArn = '' } = await factory.sfn.send(
     new StartExecutionCommand({
       stateMachineArn: factory.matrixStateMachineArn,
@@ -158,6 +170,7 @@ describe('a matrix', () => {
         stateMachineArn: factory.matrixStateMachineArn,
         input: JSON.stringify({
           list: 'matrices/none.json',
+          builds: 1,
           concurrency: 1,
           toleratedFailures: 0,
           publishTogether: false,
@@ -305,6 +318,29 @@ describe('images that are published together', () => {
     factory.cloud.faults.clear();
     await nothingLeft(builds);
     expect(await readersSee(before)).toEqual(everywhere(before, 'old'));
+  });
+
+  it('are there for nobody when somebody stops the work on one of them', async () => {
+    const { executionArn, builds } = await startMatrix(
+      ['alone-a', 'slow-alone'].map((name) => shown(name, 'new')),
+      { publishTogether: true },
+    );
+    await expect.poll(() => running(builds), { timeout: 30_000 }).toEqual([builds[1]]);
+    const { mapRuns = [] } = await factory.sfn.send(new ListMapRunsCommand({ executionArn }));
+    const { executions = [] } = await factory.sfn.send(
+      new ListExecutionsCommand({ mapRunArn: mapRuns[0]?.mapRunArn, statusFilter: 'RUNNING' }),
+    );
+    expect(executions).toHaveLength(1);
+    await factory.sfn.send(new StopExecutionCommand({ executionArn: executions[0]?.executionArn }));
+    expect(await factory.end(executionArn)).toMatchObject({
+      status: 'FAILED',
+      error: 'MatrixFailed',
+      cause: expect.stringContaining('BuildAborted: 1 of 2 builds came to their end'),
+    });
+    expect(await readersSee(['alone-a', 'slow-alone'])).toEqual(
+      everywhere(['alone-a', 'slow-alone'], 'nothing'),
+    );
+    await nothingLeft(builds);
   });
 
   it('are there for nobody when the matrix is stopped while it shows them', async () => {

@@ -45,11 +45,17 @@ const unseen: Readonly<Record<string, readonly string[]>> = {
   'ami-foundry-start-snapshot': keyOfEbs,
   'ami-foundry-write-blocks': keyOfEbs,
   'ami-foundry-complete-snapshot': keyOfEbs,
-  // Step Functions makes this rule for itself, to hear of nested executions.
-  [MATRIX_MACHINE]: ['PutTargets', 'PutRule', 'DescribeRule'].map(
-    (action) =>
-      `events:${action} on arn:aws:events:us-east-1:000000000000:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule`,
-  ),
+  [MATRIX_MACHINE]: [
+    // What a Map Run does to its own children: no emulator asks whether it may.
+    'states:DescribeExecution on arn:aws:states:us-east-1:000000000000:execution:ami-foundry-build-matrix:*',
+    'states:StopExecution on arn:aws:states:us-east-1:000000000000:execution:ami-foundry-build-matrix:*',
+    'states:RedriveExecution on arn:aws:states:us-east-1:000000000000:execution:ami-foundry-build-matrix/Build:*',
+    // Step Functions makes this rule for itself, to hear of nested executions.
+    ...['PutTargets', 'PutRule', 'DescribeRule'].map(
+      (action) =>
+        `events:${action} on arn:aws:events:us-east-1:000000000000:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule`,
+    ),
+  ],
   // Only an account that encrypts everything by default needs its key on the windows road.
   'ami-foundry-launch-windows': keyOfDisk,
   // Only what is kept of a failed build, and is about to be taken away, is given more time.

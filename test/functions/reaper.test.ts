@@ -214,6 +214,7 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
       ['while it runs', { status: 'running' }],
       ['when it has succeeded', ended('SUCCEEDED')],
       ['for the next attempt when it has failed', ended('FAILED')],
+      ['for the next attempt when it has run out of time', ended('TIMED_OUT')],
     ] as [string, BuildExecution][])('an image stays %s', async (_when, of) => {
       const { fake, imageId, snapshotId } = await heldBuild();
       matrices.set('the-matrix', of);
@@ -224,8 +225,8 @@ describe.each([{}, { build: BUILD }])('with the event %j', (event) => {
 
     test.each([
       ['was stopped', ended('ABORTED')],
-      ['ran out of time', ended('TIMED_OUT')],
       ['failed a day ago', ended('FAILED', 25)],
+      ['ran out of time a day ago', ended('TIMED_OUT', 25)],
     ] as [string, BuildExecution][])('an image goes when it %s', async (_why, of) => {
       const { fake, imageId, snapshotId } = await heldBuild();
       matrices.set('the-matrix', of);

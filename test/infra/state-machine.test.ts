@@ -124,7 +124,11 @@ describe('the state machine', () => {
         ['states:StartExecution'],
         [arn('stateMachine:ami-foundry-build-image'), arn('stateMachine:ami-foundry-build-matrix')],
       ],
-      [['states:DescribeExecution', 'states:StopExecution'], [arn('execution:ami-foundry-build-image:*')]],
+      [
+        ['states:DescribeExecution', 'states:StopExecution'],
+        [arn('execution:ami-foundry-build-image:*'), arn('execution:ami-foundry-build-matrix:*')],
+      ],
+      [['states:RedriveExecution'], [arn('execution:ami-foundry-build-matrix/Build:*')]],
     ]);
   });
 
