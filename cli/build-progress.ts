@@ -1,4 +1,4 @@
-import { Listr, ListrLogger, ProcessOutput } from 'listr2';
+import { Listr, ListrLogger, ListrTaskState, ProcessOutput } from 'listr2';
 import type { BuildDetails, Stage } from '../core/api/schemas.ts';
 import { bar, dollars, megabytes, seconds } from './amounts.ts';
 import { printable } from './secrets.ts';
@@ -94,6 +94,8 @@ class Watch<Build extends ShownBuild> {
 
 interface Task {
   title: string;
+  /** What its sign is drawn from. */
+  readonly task: { state$: ListrTaskState };
   skip(message?: string): void;
 }
 
@@ -104,10 +106,17 @@ async function runStage<Build extends ShownBuild>(
   task: Task,
 ): Promise<void> {
   const stage = () => watch.latest?.stages[index];
+  // All lines begin at once, as stages may come in another order when something fails; most wait, and are shown to.
+  const show = (state: ListrTaskState) => {
+    task.task.state$ = state;
+  };
   for (let at = stage(); at !== undefined && !watch.ended && !over(at); at = stage()) {
+    show(at.state === 'running' ? ListrTaskState.STARTED : ListrTaskState.WAITING);
     if (at.state === 'running') task.title = stageLine(at, watch.later);
     await watch.changed();
   }
+  // Only what has started can end.
+  show(ListrTaskState.STARTED);
   const last = stage();
   if (last === undefined) return;
   task.title = stageLine(last);
