@@ -36,8 +36,13 @@ export interface Api {
 /** Nobody answered, or somebody who is not the API, or who does not let us in. */
 export class ApiUnreachable extends Error {
   override readonly name = 'ApiUnreachable';
-  constructor(message: string, remedy: string, options?: ErrorOptions) {
-    super(`${message}\nRemedy: ${remedy}`, options);
+  /** The message without its remedy. */
+  readonly detail: string;
+  readonly remedy: string;
+  constructor(detail: string, remedy: string, options?: ErrorOptions) {
+    super(`${detail}\nRemedy: ${remedy}`, options);
+    this.detail = detail;
+    this.remedy = remedy;
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { apiRoutes } from '../core/api/routes.ts';
-import type { Api } from './api.ts';
+import { type Api, ApiUnreachable } from './api.ts';
 import { type ConsoleFile, consoleFiles } from './console-files.ts';
 
 export interface ConsoleServer {
@@ -48,12 +48,20 @@ const headers = {
 class Refused extends Error {
   readonly status: number;
   readonly code: string;
-  constructor(status: number, code: string, message: string) {
+  readonly remedy: string;
+  constructor(status: number, code: string, message: string, remedy = '') {
     super(message);
     this.status = status;
     this.code = code;
+    this.remedy = remedy;
   }
 }
+
+const refusalOf = (error: unknown): Refused => {
+  if (error instanceof Refused) return error;
+  if (error instanceof ApiUnreachable) return new Refused(502, error.name, error.detail, error.remedy);
+  return new Refused(502, 'ApiUnreachable', error instanceof Error ? error.message : String(error));
+};
 
 /**
  * Serves the console to this machine and passes its requests on to the API, signed by `api`. Whoever reaches it acts with the user's
@@ -73,11 +81,8 @@ export async function serveConsole(settings: {
         response.destroy();
         return;
       }
-      const { status, code, message } =
-        error instanceof Refused
-          ? error
-          : new Refused(502, 'ApiUnreachable', error instanceof Error ? error.message : String(error));
-      send(response, status, 'application/problem+json', JSON.stringify(problem(status, code, message)));
+      const refused = refusalOf(error);
+      send(response, refused.status, 'application/problem+json', JSON.stringify(problem(refused)));
     });
   });
 
@@ -170,7 +175,8 @@ async function pass(
   if (!/^application\/(problem\+)?json\b/.test(type)) {
     throw new Refused(502, 'ApiUnreachable', `the API answered ${answered.status} with ${type || 'no type'}`);
   }
-  send(response, answered.status, type, text);
+  const patience = answered.headers.get('retry-after');
+  send(response, answered.status, type, text, patience === null ? {} : { 'retry-after': patience });
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
@@ -184,18 +190,24 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string | Uint8Array): void {
-  response.writeHead(status, { ...headers, 'content-type': type }).end(body);
+function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string | Uint8Array,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { ...headers, 'content-type': type, ...more }).end(body);
 }
 
 /** As the API's own (RFC 9457). */
-const problem = (status: number, code: string, detail: string) => ({
+const problem = ({ status, code, message: detail, remedy }: Refused) => ({
   type: 'about:blank',
   title: code,
   status,
   detail,
   code,
-  remedy: '',
+  remedy,
   field: null,
   errors: [],
 });

@@ -2,13 +2,13 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Api } from '../../cli/api.ts';
+import { type Api, ApiUnreachable } from '../../cli/api.ts';
 import { type ConsoleServer, serveConsole } from '../../cli/console-server.ts';
 
 /** The console's own server: who may ask, and for what. The API behind it is a notebook. */
 
 const passed: { readonly method: string; readonly path: string; readonly body: string | undefined }[] = [];
-let answer = () => Response.json({ builds: [], nextToken: null });
+let answer = (): Response => Response.json({ builds: [], nextToken: null });
 const api: Api = {
   url: 'https://api.example',
   send: async (method, path, body) => {
@@ -239,6 +239,32 @@ describe('the console passes on', () => {
       expect(status).toBe(502);
       expect(headers['content-type']).toBe('application/problem+json');
       expect(text).not.toContain('<script>');
+    } finally {
+      answer = before;
+    }
+  });
+
+  it('when the API wants to be asked again, and why nobody answers, with what to do about it', async () => {
+    const before = answer;
+    try {
+      answer = () =>
+        Response.json({ code: 'ApiBusy' }, { status: 503, headers: { 'retry-after': '2', 'x-theirs': '1' } });
+      const busy = await ask('/api/builds', withKey());
+      expect(busy).toMatchObject({ status: 503, headers: { 'retry-after': '2' } });
+      expect(busy.headers).not.toHaveProperty('x-theirs');
+      answer = () => {
+        throw new ApiUnreachable('https://api.example does not answer', 'check the network.');
+      };
+      const { status, headers, text } = await ask('/api/builds', withKey());
+      expect({ status, problem: JSON.parse(text) as unknown }).toMatchObject({
+        status: 502,
+        problem: {
+          code: 'ApiUnreachable',
+          detail: 'https://api.example does not answer',
+          remedy: 'check the network.',
+        },
+      });
+      expect(headers).not.toHaveProperty('retry-after');
     } finally {
       answer = before;
     }
