@@ -60,8 +60,14 @@ async function send(method: string, path: string, { query = {}, body, signal }: 
     if (signal?.aborted) throw error;
     throw new ApiProblem(unreachable('Nobody answers at this address any more.'));
   }
-  const answer = (await response.json().catch(() => undefined)) as unknown;
-  if (response.ok) return answer;
+  const answer: unknown = await response.json().catch((error: unknown) => {
+    if (signal?.aborted) throw error;
+    return undefined;
+  });
+  if (response.ok) {
+    if (answer === undefined) throw new ApiProblem(unreachable('The answer was cut off.'));
+    return answer;
+  }
   throw new ApiProblem(asProblem(answer, response.status));
 }
 

@@ -5,6 +5,13 @@ const FIRST_BACKOFF = 2000;
 /** Whoever has no network for an hour asks sixty times, not thousands. */
 const LONGEST_BACKOFF = 60_000;
 
+/** Step Functions may not show for a moment what was just started (DescribeExecution, "eventually consistent"). */
+const FRESH = 15_000;
+const FRESH_INTERVAL = 1000;
+
+/** A build or a matrix; a route that is not there will not come. */
+const isNotYet = ({ problem: { code } }: ApiProblem): boolean => code === 'BuildNotFound';
+
 /** What asking again does not help against. */
 export const isFinal = ({ problem: { status } }: ApiProblem): boolean => status >= 400 && status < 429;
 
@@ -19,7 +26,8 @@ export interface Polled<T> {
 
 /**
  * Asks again and again: `interval` says after how many milliseconds, or null for never. Waits while the tab is hidden and longer after each
- * failure; an answer to a question of before is dropped. The last value stays while nobody answers.
+ * failure; an answer to a question of before is dropped. The last value stays while nobody answers. What was never seen is asked for
+ * some seconds before it counts as not there: whoever starts a build is on its page before others can see it.
  */
 export function usePoll<T>(
   key: string,
@@ -42,6 +50,8 @@ export function usePoll<T>(
     let asking = false;
     let again = false;
     let failures = 0;
+    let seen = false;
+    const begun = Date.now();
     let due: number | null = 0;
 
     const schedule = (milliseconds: number | null) => {
@@ -60,11 +70,16 @@ export function usePoll<T>(
         const value = await latest.current.ask(stop.signal);
         if (stop.signal.aborted) return;
         failures = 0;
+        seen = true;
         setState({ key, value, at: Date.now() });
         schedule(latest.current.interval(value));
       } catch (error) {
         if (stop.signal.aborted) return;
         if (!(error instanceof ApiProblem)) throw error;
+        if (!seen && isNotYet(error) && Date.now() - begun < FRESH) {
+          schedule(FRESH_INTERVAL);
+          return;
+        }
         setState((before) => ({ ...before, key, problem: error }));
         schedule(isFinal(error) ? null : Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures++));
       } finally {
@@ -75,17 +90,17 @@ export function usePoll<T>(
         }
       }
     };
-    const seen = () => {
+    const shown = () => {
       if (document.hidden) clearTimeout(timer);
       else if (due !== null) schedule(Math.max(0, due - Date.now()));
     };
     now.current = () => void run();
-    document.addEventListener('visibilitychange', seen);
+    document.addEventListener('visibilitychange', shown);
     void run();
     return () => {
       stop.abort();
       clearTimeout(timer);
-      document.removeEventListener('visibilitychange', seen);
+      document.removeEventListener('visibilitychange', shown);
     };
   }, [key]);
 

@@ -66,7 +66,7 @@ export function BuildPage({ id }: { readonly id: string }) {
           <button type="button" class="danger" onClick={() => setAsking('abort')}>
             Abort
           </button>
-        ) : build.status !== 'SUCCEEDED' && !build.dryRun ? (
+        ) : build.status !== 'SUCCEEDED' && !build.dryRun && failure?.resumable !== false ? (
           <button type="button" class="primary" onClick={() => setAsking('resume')}>
             Resume
           </button>
@@ -108,7 +108,7 @@ export function BuildPage({ id }: { readonly id: string }) {
       <div class="columns">
         <MachineView states={build.states} over={!running} />
         <div class="stack">
-          <StagesView stages={build.stages} sinceFetch={sinceFetch} />
+          <StagesView key={id} stages={build.stages} at={polled.at ?? now} sinceFetch={sinceFetch} />
           <ConsoleView
             id={id}
             running={running}
@@ -211,7 +211,9 @@ function Failure({
 }) {
   const entries = useLoaded(runbook);
   const { code, message, decisive, evidence, kept } = failure;
-  const entry = entries !== undefined && Object.hasOwn(entries, code) ? entries[code] : undefined;
+  // AWS has errors that are called as some of ours: the API tells by the anchor whose it is.
+  const ours = failure.runbook.includes('#');
+  const entry = ours && entries !== undefined && Object.hasOwn(entries, code) ? entries[code] : undefined;
   return (
     <div class="columns even failure">
       <Panel title={`Failed: ${code}`} class="bad">
@@ -253,7 +255,7 @@ function Failure({
       <Panel title={`Runbook: ${code}`} class="text">
         {entry === undefined ? (
           <p>
-            {entries === undefined
+            {ours && entries === undefined
               ? 'Loading…'
               : 'The runbook has no such code: it is AWS’s own. The message says what AWS refused.'}
           </p>

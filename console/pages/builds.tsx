@@ -9,9 +9,9 @@ const LIVE = 2000;
 const IDLE = 15_000;
 
 /** The address of a page of the list. */
-const listPath = (status: string, after: string, before: string): string => {
+const listPath = (status: string, after = ''): string => {
   const query = new URLSearchParams(
-    Object.entries({ status, after, before }).filter(([, value]) => value !== ''),
+    Object.entries({ status, after }).filter(([, value]) => value !== ''),
   ).toString();
   return query === '' ? '/' : `/?${query}`;
 };
@@ -42,9 +42,7 @@ export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
           Status{' '}
           <select
             value={status}
-            onChange={({ currentTarget: { value: wanted } }) =>
-              go(listPath(wanted, '', ''), { replace: true })
-            }
+            onChange={({ currentTarget: { value: wanted } }) => go(listPath(wanted), { replace: true })}
           >
             <option value="">All</option>
             {buildStatuses.map((one) => (
@@ -73,8 +71,8 @@ export function BuildsPage({ query }: { readonly query: URLSearchParams }) {
       )}
       {after !== '' || next !== '' ? (
         <nav class="pages" aria-label="Pages of the list">
-          {after === '' ? <span /> : <Link to={listPath(status, '', '')}>← Newest</Link>}
-          {next === '' ? <span /> : <Link to={listPath(status, next, '')}>Older →</Link>}
+          {after === '' ? <span /> : <Link to={listPath(status)}>← Newest</Link>}
+          {next === '' ? <span /> : <Link to={listPath(status, next)}>Older →</Link>}
         </nav>
       ) : null}
     </>

@@ -175,7 +175,7 @@ describe.skipIf(withoutBrowser)('the console', () => {
     await page.locator('[aria-live=polite]', { hasText: `${id}: Aborted` }).waitFor({ state: 'attached' });
   }, 30_000);
 
-  it('tells of a failure: the decisive line in the console’s text, the runbook beside it, and goes on', async () => {
+  it('tells of a failure: the decisive line in the console’s text, the runbook beside it', async () => {
     machineEnd = 'panic';
     const id = await start({ name: 'panics', bootTest: {} });
     await ended(id);
@@ -194,7 +194,26 @@ describe.skipIf(withoutBrowser)('the console', () => {
     expect(await page.evaluate('document.activeElement.getAttribute("role")')).toBe('log');
     await page.getByRole('button', { name: /^WaitForBoot: failed, caught/ }).waitFor();
     await page.getByRole('button', { name: /^BuildFailed: failed/ }).waitFor();
+    // Its author has to change the recipe, and that is another build.
+    expect(await page.getByRole('button', { name: 'Resume' }).count()).toBe(0);
+  }, 60_000);
 
+  it('goes on after a failure, and shows an entry of the runbook only of what is the factory’s own', async () => {
+    ends.set('goes-on', { code: 'WriteFailed' });
+    const id = await start({ name: 'goes-on' });
+    const build = await ended(id);
+    ends.delete('goes-on');
+    const failure = build.failure ?? expect.fail(`${id} has no failure`);
+    // As of an error of AWS that is called the same.
+    const json = { ...build, failure: { ...failure, runbook: 'docs/runbook.md', resumable: false } };
+    await page.route(`**/api/builds/${id}`, (route) => route.fulfill({ json }));
+    await page.goto(at(`/builds/${id}`));
+    const entry = panel('Runbook: WriteFailed');
+    await entry.getByText('it is AWS’s own', { exact: false }).waitFor();
+    expect(await page.getByRole('button', { name: 'Resume' }).count()).toBe(0);
+    await page.unrouteAll();
+    await page.reload();
+    await entry.getByText('Resolution.').waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Resume the build' }).click();
     await page.waitForURL(`**/builds/${id}-2`);
@@ -377,6 +396,50 @@ describe.skipIf(withoutBrowser)('the console', () => {
     // What was there stays.
     expect(await page.getByRole('table').count()).toBe(1);
     complaints.splice(0, complaints.length, ...complaints.filter((one) => !one.includes('ERR_FAILED')));
+  }, 30_000);
+
+  it('waits for what has just been started, and goes on when an answer was cut off', async () => {
+    const good = await ended(await start({ name: 'early' }));
+    const refused = page.waitForResponse('**/api/builds/nobody');
+    await page.goto(at('/builds/nobody'));
+    const unknown = await (await refused).text();
+    const answers = [
+      // DescribeExecution is eventually consistent: the first looks may not find it.
+      { status: 404, contentType: 'application/problem+json', body: unknown },
+      { status: 200, contentType: 'application/json', body: '{"id":' },
+    ];
+    await page.route(`**/api/builds/${good.id}`, (route) => {
+      const next = answers.shift();
+      return next === undefined ? route.continue() : route.fulfill(next);
+    });
+    const cut = page.getByText('The answer was cut off.');
+    const statuses: number[] = [];
+    page.on('response', (response) => {
+      if (response.url().endsWith(`/api/builds/${good.id}`)) statuses.push(response.status());
+    });
+    await page.goto(at(`/builds/${good.id}`));
+    await cut.waitFor();
+    await badge('Succeeded').waitFor();
+    expect(statuses).toEqual([404, 200, 200]);
+  }, 30_000);
+
+  it('counts the seconds of a worker’s phase that it has seen begin', async () => {
+    const good = await ended(await start({ name: 'counts' }));
+    const stage = { name: 'worker: fetch', seconds: null, expectedSeconds: 8, bytes: null };
+    let state = 'waiting';
+    await page.route(`**/api/builds/${good.id}`, (route) =>
+      route.fulfill({ json: { ...good, status: 'RUNNING', endedAt: null, stages: [{ ...stage, state }] } }),
+    );
+    await page.goto(at(`/builds/${good.id}`));
+    const row = panel('Stages').getByRole('row', { name: /^worker: fetch/ });
+    await row.and(page.locator('.waiting')).waitFor();
+    expect(await row.getByRole('cell').nth(1).textContent()).toBe('');
+    state = 'running';
+    await row
+      .getByRole('cell')
+      .nth(1)
+      .filter({ hasText: /^[2-9]\.\d s$/ })
+      .waitFor();
   }, 30_000);
 
   it('is not opened by the key of another start', async () => {
