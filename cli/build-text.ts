@@ -74,7 +74,7 @@ export function receiptText({ receipt }: BuildDetails): string[] {
   return [
     ...listed('time', [`${seconds(receipt.seconds)}${soFar}${expectation}`]),
     ...listed('price', [
-      `${dollars(receipt.dollars)}${soFar}${price}${receipt.monthlyDollars > 0 ? `, and ${dollars(receipt.monthlyDollars)} a month for what stays` : ''}`,
+      `${dollars(receipt.dollars)}${soFar}${price}${receipt.monthlyDollars === 0 ? '' : `, and ${dollars(receipt.monthlyDollars)} a month for what stays`}`,
     ]),
     ...listed(
       '',

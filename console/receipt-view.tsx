@@ -13,7 +13,7 @@ export function ReceiptView({ receipt }: { readonly receipt: Receipt }) {
         <Beside name="Price" actual={receipt.dollars} expected={estimate?.dollars ?? null} say={dollars} />
         <div>
           <span class="name">Kept, a month</span>
-          <span class="value">{dollars(monthlyDollars)}</span>
+          <span class="value">{monthlyDollars === null ? 'not known' : dollars(monthlyDollars)}</span>
         </div>
       </div>
       {lines.length === 0 ? null : (

@@ -50,7 +50,8 @@ export interface Estimate {
 }
 
 const MB = 1_000_000;
-const GB = 1_000_000_000;
+/** EBS bills what snapshots hold, and what copies transfer, by 2^30 bytes, as core/receipt.ts counts them. */
+const GIB = 1024 ** 3;
 
 /**
  * Sizes of sets in MB: the .txz and what comes out of it. Nothing that FreeBSD publishes beside a release tells them (a MANIFEST has
@@ -236,15 +237,16 @@ export function estimate(build: EstimatedBuild): Estimate {
     {
       name: 'volumes (gp3)',
       dollars:
-        (((direct ? 0 : build.rootSizeGiB) + WORKER_DISK_GIB) * prices.gp3GigabyteMonth * hours) /
+        ((((direct ? 0 : build.rootSizeGiB) + WORKER_DISK_GIB) * hours + build.rootSizeGiB * bootHours) *
+          prices.gp3GigabyteMonth) /
         HOURS_PER_MONTH,
-      because: `${direct ? '' : `${build.rootSizeGiB} GiB of the image and `}${WORKER_DISK_GIB} GiB of the worker, ${prices.gp3GigabyteMonth} a GB-month`,
+      because: `${direct ? '' : `${build.rootSizeGiB} GiB of the image and `}${WORKER_DISK_GIB} GiB of the worker${build.bootTest ? `, ${build.rootSizeGiB} GiB of the boot test` : ''}, ${prices.gp3GigabyteMonth} a GB-month`,
     },
     ...(copied.length > 0
       ? [
           {
             name: 'transfer of copies',
-            dollars: (size.extracted / GB) * sum(transfers),
+            dollars: (size.extracted / GIB) * sum(transfers),
             because: `${transfers.length} times what is in the image, ${Math.min(...transfers)} to ${Math.max(...transfers)} a GB`,
           },
         ]
@@ -270,7 +272,7 @@ export function estimate(build: EstimatedBuild): Estimate {
     price: {
       build: sum(lines.map(({ dollars }) => dollars)),
       monthly:
-        (size.extracted / GB) *
+        (size.extracted / GIB) *
         sum([prices, ...copied.map(pricesOf)].map((one) => one.snapshotGigabyteMonth)),
       region: prices.region,
       asOf: prices.asOf,

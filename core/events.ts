@@ -65,7 +65,10 @@ export const busEvents = {
     when: 'A build has ended with an image: a new one, or one that it adopted.',
     detail: z.strictObject({
       ...ended,
-      monthlyDollars: described(z.number(), 'What a month of the new snapshots costs.'),
+      monthlyDollars: orNull(
+        z.number(),
+        'What a month of the new snapshots costs; null when an earlier attempt wrote them, and their size is not known.',
+      ),
       imageId: text('The AMI.'),
       snapshotId: text('Its snapshot.'),
       name: text('Name of the AMI.'),

@@ -19,6 +19,9 @@ const MESSAGE_LINES = 12;
 const minutes = (seconds: number): string =>
   seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 const money = (dollars: number): string => `$${dollars < 0.1 ? dollars.toFixed(4) : dollars.toFixed(2)}`;
+/** What is not known is not told. */
+const keeping = (monthly: number | null): string =>
+  monthly === null ? '' : `, and ${money(monthly)} a month for its snapshots`;
 /** Without what would begin a header or a line of its own. */
 const oneLine = (text: string): string => text.replaceAll(/[\r\n\t\p{Cc}]+/gu, ' ').trim();
 
@@ -48,7 +51,7 @@ const writers: { readonly [Type in BusEventType]: (detail: DetailOf<Type>) => Pa
         ['image', `${imageId}  (${name})`],
         ['region', region],
         ['time', minutes(seconds)],
-        ['price', `${money(dollars)}, and ${money(monthlyDollars)} a month for its snapshots (list prices)`],
+        ['price', `${money(dollars)}${keeping(monthlyDollars)} (list prices)`],
         ['receipt', detail.receipt],
         ['execution', detail.execution],
       ]),

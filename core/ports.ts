@@ -360,7 +360,8 @@ export interface Mailers {
   /** Whether SES may send in the name of this address. */
   sesVerified(address: string): Promise<boolean>;
   ses(mail: Mail): Promise<void>;
-  relay(relay: MailRelay, mail: Mail): Promise<void>;
+  /** The recipients that the relay refused; throws when it took the mail for none. */
+  relay(relay: MailRelay, mail: Mail): Promise<readonly string[]>;
 }
 
 export interface Webhooks {

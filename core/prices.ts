@@ -175,10 +175,12 @@ export function pricesOf(region: string): Prices {
   };
 }
 
+const neighbours: readonly string[] = ['us-east-1', 'us-east-2'];
+
 /** A GB from the region of these prices to another. */
 export const transferPrice = (from: Prices, to: string): number =>
-  // "Data transferred between US East (N. Virginia) and US East (Ohio)" is $0.01 (EC2 pricing, "Data transfer").
-  from.region === 'us-east-1' && to === 'us-east-2' ? 0.01 : from.transferGigabyte;
+  // From N. Virginia to Ohio it is $0.01 (EC2 pricing, "Data transfer"); that it is the same the other way is a recollection.
+  neighbours.includes(from.region) && neighbours.includes(to) ? 0.01 : from.transferGigabyte;
 
 /** As AWS counts: EBS charges a month of 30 days in its examples, the difference is beyond an estimate. */
 export const HOURS_PER_MONTH = 730;

@@ -67,7 +67,7 @@ export function receiptOf(facts: ReceiptFacts): Receipt {
     endedAt,
     seconds: tenths((end - begin) / 1000),
     dollars: rounded(sum(lines.map(({ dollars }) => dollars ?? 0))),
-    monthlyDollars: rounded(monthlyDollars(known, status, prices)),
+    monthlyDollars: monthlyDollars(known, status, prices),
     prices: {
       region: prices.region,
       asOf: prices.asOf,
@@ -128,6 +128,8 @@ interface Step {
   calls: number;
   /** Sum of the times between the beginnings and the ends of its calls. */
   milliseconds: number;
+  /** Calls that have begun and not ended. */
+  open: number;
 }
 
 const callEnds = /^Task(Succeeded|Failed|TimedOut)$/;
@@ -140,14 +142,31 @@ function stepsOf(events: readonly HistoryEvent[], begin: number, end: number): S
   // What comes before the first Task is its overture.
   let before = 0;
   let insideMap = false;
-  let open = 0;
+  // Calls that the history never ends: those beside an iteration of a Map that failed, and those of an execution that was stopped. Lambda may
+  // run on: its own timeout is the bound then, and is not known here.
+  const leave = (time: number) => {
+    if (!current) return;
+    current.milliseconds += current.open * time;
+    current.open = 0;
+  };
   for (const { type, name = '', at, previous, resourceType } of events) {
     const time = Date.parse(at);
-    if (type === 'MapStateExited' || type === 'MapStateFailed') insideMap = false;
+    if (type === 'MapStateExited' || type === 'MapStateFailed') {
+      insideMap = false;
+      leave(time);
+    }
     if (/^(Task|Map)StateEntered$/.test(type) && !insideMap) {
+      leave(time);
       const last = current?.intervals.at(-1);
       if (last) last.until = time;
-      const step = steps.get(name) ?? { name, intervals: [], transitions: 0, calls: 0, milliseconds: 0 };
+      const step = steps.get(name) ?? {
+        name,
+        intervals: [],
+        transitions: 0,
+        calls: 0,
+        milliseconds: 0,
+        open: 0,
+      };
       step.intervals.push({ from: current === undefined ? begin : time, until: end });
       step.transitions += before;
       before = 0;
@@ -168,14 +187,14 @@ function stepsOf(events: readonly HistoryEvent[], begin: number, end: number): S
     if (type === 'TaskStarted') {
       current.calls += 1;
       current.milliseconds -= time;
-      open += 1;
-    } else if (callEnds.test(type)) {
+      current.open += 1;
+    } else if (callEnds.test(type) && current.open > 0) {
       current.milliseconds += time;
-      open -= 1;
+      current.open -= 1;
     }
   }
   // Those that run now, or ran when the execution was stopped.
-  if (current) current.milliseconds += open * end;
+  leave(end);
   return [...steps.values()];
 }
 
@@ -521,18 +540,19 @@ function bytesOf(report: Known['report']): number | undefined {
   return typeof disk?.written === 'number' ? disk.written : undefined;
 }
 
-/** What stays of a build that is delivered, or on its way. */
+/** What stays of a build that is delivered, or on its way; null when it stays and its size is not known: an earlier attempt wrote it. */
 function monthlyDollars(
   { report, snapshot, adopted, distribution }: Known,
   status: string,
   prices: Prices,
-): number {
+): number | null {
   const written = bytesOf(report);
   const stays = status === 'SUCCEEDED' || status === 'RUNNING';
-  if (!stays || written === undefined || snapshot === undefined || adopted) return 0;
+  if (!stays || snapshot === undefined || adopted) return 0;
+  if (written === undefined) return null;
   const copies = (distribution?.copies ?? []).filter(({ imageId }) => imageId !== null);
   const places = [prices, ...copies.map(({ region }) => pricesOf(region))];
-  return (written / GIB) * sum(places.map(({ snapshotGigabyteMonth }) => snapshotGigabyteMonth));
+  return rounded((written / GIB) * sum(places.map(({ snapshotGigabyteMonth }) => snapshotGigabyteMonth)));
 }
 
 /** What a step cost; null when a machine ran in it whose price is not known. */

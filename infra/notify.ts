@@ -1,15 +1,33 @@
 import { Duration, Stack } from 'aws-cdk-lib';
-import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
+import { type IRule, Rule, RuleTargetInput, type RuleTargetInputProperties } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { Construct } from 'constructs';
 import { SOURCE } from '../core/events.ts';
 import type { EnvironmentOf } from '../core/function-environment.ts';
+import { acknowledge } from './acknowledge.ts';
 import { factoryFunction } from './functions.ts';
 import { allow } from './grants.ts';
 import type { FoundrySettings } from './settings.ts';
 
 /** A relay has 15 seconds for each of its answers. */
 const TIMEOUT = Duration.seconds(60);
+
+/** Of this account. */
+const anyOfSes = ['identity/*', 'configuration-set/*'];
+
+/** "aws.events.event.json: the full original event payload as JSON", not in quotes ("Input transformation", EventBridge User Guide). */
+class WholeEvent extends RuleTargetInput {
+  readonly #channel: string;
+
+  constructor(channel: string) {
+    super();
+    this.#channel = channel;
+  }
+
+  bind(_rule: IRule): RuleTargetInputProperties {
+    return { inputTemplate: `{"channel":"${this.#channel}","event":<aws.events.event.json>}` };
+  }
+}
 
 /** Mail and webhook, for deployments that want them; the function alone costs nothing. */
 export function notify(scope: Construct, { settings }: { readonly settings: FoundrySettings }): void {
@@ -24,16 +42,25 @@ export function notify(scope: Construct, { settings }: { readonly settings: Foun
   };
   const secrets = [relay?.secretParameter, webhook?.secretParameter].filter((name) => name !== undefined);
   const identities = email ? [email.from, email.from.slice(email.from.indexOf('@') + 1)] : [];
-  const { lambda } = factoryFunction(scope, 'notify', {
+  const ses = `arn:${partition}:ses:${region}:${account}`;
+  const { lambda, role } = factoryFunction(scope, 'notify', {
     description: 'tells people of builds and images',
     timeout: TIMEOUT,
     environment,
     grants: [
-      ...(identities.length > 0
+      ...(email
         ? [
             allow(
-              ['ses:GetEmailIdentity', 'ses:SendEmail'],
-              identities.map((name) => `arn:${partition}:ses:${region}:${account}:identity/${name}`),
+              'ses:GetEmailIdentity',
+              identities.map((name) => `${ses}:identity/${name}`),
+            ),
+            // SES also asks for the configuration set that the identity has by default, and in its sandbox, by recollection, for the recipients.
+            allow(
+              'ses:SendEmail',
+              anyOfSes.map((type) => `${ses}:${type}`),
+              {
+                StringEquals: { 'ses:FromAddress': email.from },
+              },
             ),
           ]
         : []),
@@ -48,6 +75,15 @@ export function notify(scope: Construct, { settings }: { readonly settings: Foun
         : []),
     ],
   });
+  if (email) {
+    for (const type of anyOfSes) {
+      acknowledge(
+        role,
+        `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:${type}]`,
+        'SES asks for the sender, for its default configuration set and perhaps for recipients; the sender’s address is a condition.',
+      );
+    }
+  }
   for (const [channel, wanted] of [
     ['email', email],
     ['webhook', webhook],
@@ -59,7 +95,7 @@ export function notify(scope: Construct, { settings }: { readonly settings: Foun
       eventPattern: { source: [SOURCE], detailType: [...on] },
       targets: [
         new LambdaFunction(lambda, {
-          event: RuleTargetInput.fromObject({ channel, event: EventField.fromPath('$') }),
+          event: new WholeEvent(channel),
         }),
       ],
     });

@@ -4,11 +4,14 @@ import type { Mail, MailRelay } from '../../core/ports.ts';
 /** Lambda ends the function after a minute: this leaves time to say why. */
 const PATIENCE_MILLISECONDS = 15_000;
 
-/** Hands a mail to an SMTP relay. A certificate that is not valid is an error, also with STARTTLS. */
+/**
+ * Hands a mail to an SMTP relay; gives the recipients that it refused, while it took the mail for others. A certificate that is not valid is an
+ * error, also with STARTTLS.
+ */
 export async function relayMail(
   { host, port, tls, user, password }: MailRelay,
   { from, to, subject, text }: Mail,
-): Promise<void> {
+): Promise<readonly string[]> {
   const transport = createTransport({
     host,
     port,
@@ -24,7 +27,8 @@ export async function relayMail(
     disableUrlAccess: true,
   });
   try {
-    await transport.sendMail({ from, to: [...to], subject, text });
+    const { rejected } = await transport.sendMail({ from, to: [...to], subject, text });
+    return rejected;
   } finally {
     transport.close();
   }

@@ -11,8 +11,8 @@ export const receiptSchema = z.object({
   seconds: z.number(),
   /** The sum of the lines whose price is known. */
   dollars: z.number(),
-  /** A month of what stays: snapshots of all regions. */
-  monthlyDollars: z.number(),
+  /** A month of what stays: snapshots of all regions. Null: how large they are is not known, as when an earlier attempt made them. */
+  monthlyDollars: z.nullable(z.number()),
   /** Where the prices come from; `exact` is false when the region's own are not known and others stand in. */
   prices: z.object({ region: z.string(), asOf: z.string(), source: z.string(), exact: z.boolean() }),
   /** The states of the machine that did something, in the order of their beginnings; waits count for the state they wait for. */

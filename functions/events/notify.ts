@@ -19,6 +19,18 @@ export const notifyEvent = {
   }),
 };
 
+/**
+ * SES has not sent the mail, and will not ("SendEmail, Errors", Amazon SES API Reference, version 2). Of anything else, such as an answer that
+ * never came, it may have: then the relay would tell it twice.
+ */
+const refusals = [
+  'AccessDeniedException',
+  'AccountSuspendedException',
+  'MailFromDomainNotVerifiedException',
+  'MessageRejected',
+  'SendingPausedException',
+];
+
 interface NotifyDependencies {
   readonly mailers: Mailers;
   readonly webhooks: Webhooks;
@@ -52,10 +64,12 @@ export const notify =
       }
       const name = settings.RELAY_SECRET_PARAMETER;
       const [user = '', ...password] = name === undefined ? [] : (await secret(name)).split(':');
-      await mailers.relay(
+      const refused = await mailers.relay(
         { host, port, tls, ...(name === undefined ? {} : { user, password: password.join(':') }) },
         { from, to, ...notice },
       );
+      // Not an error: Lambda would try again, and those who have it would get it again.
+      if (refused.length > 0) log('the relay refused recipients of a notice', { host, refused });
       return `the relay ${host}`;
     }
 
@@ -70,6 +84,7 @@ export const notify =
       } catch (error) {
         // An account in the sandbox of SES may send to verified addresses only; one may also be suspended.
         if (settings.RELAY_HOST === undefined || !(error instanceof Error)) throw error;
+        if (!refusals.includes(error.name)) throw error;
         log('SES refused a notice', { code: error.name, reason: error.message });
         return await byRelay(from, to, notice);
       }

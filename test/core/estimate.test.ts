@@ -23,7 +23,7 @@ describe('an estimate', () => {
     expect(seconds).toBeLessThan(900);
     expect(price.build).toBeGreaterThan(0.005);
     expect(price.build).toBeLessThan(0.05);
-    expect(price.monthly).toBeCloseTo((size.extracted / 1e9) * 0.05, 6);
+    expect(price.monthly).toBeCloseTo((size.extracted / 2 ** 30) * 0.05, 6);
   });
 
   test('is the sum of its parts, and each part has a reason', () => {
@@ -47,6 +47,16 @@ describe('an estimate', () => {
   ])('grows with %j', (more) => {
     expect(estimate({ ...small, ...more }).seconds).toBeGreaterThan(estimate(small).seconds);
     expect(estimate({ ...small, ...more }).price.build).toBeGreaterThan(estimate(small).price.build);
+  });
+
+  test('pays for the disks as the receipt does, also for that of the boot test', () => {
+    const disks = (more: Partial<EstimatedBuild>) =>
+      estimate({ ...small, ...more }).price.lines.find(({ name }) => name === 'volumes (gp3)');
+    expect(disks({ bootTest: true })?.dollars).toBeGreaterThan(disks({})?.dollars ?? 0);
+    expect(disks({ bootTest: true })?.because).toContain('10 GiB of the boot test');
+    const { price, size } = estimate({ ...small, copies: ['us-west-2'] });
+    const transfer = price.lines.find(({ name }) => name === 'transfer of copies');
+    expect(transfer?.dollars).toBeCloseTo((size.extracted / 2 ** 30) * 0.02, 9);
   });
 
   test('names the sets that it knows nothing of', () => {

@@ -17,11 +17,13 @@ const settings = { MAIL_FROM: 'factory@example.org', MAIL_TO: ['a@example.org'] 
 
 let verified: boolean;
 let refusal: Error | undefined;
+let refused: string[];
 let sent: { by: string; mail: Mail; relay?: MailRelay }[];
 let logged: string[];
 beforeEach(() => {
   verified = true;
   refusal = undefined;
+  refused = [];
   sent = [];
   logged = [];
 });
@@ -34,7 +36,10 @@ const tell = (more: Record<string, unknown> = {}, channel: 'email' | 'webhook' =
         if (refusal) throw refusal;
         sent.push({ by: 'ses', mail });
       },
-      relay: async (relay, mail) => void sent.push({ by: 'relay', mail, relay }),
+      relay: async (relay, mail) => {
+        sent.push({ by: 'relay', mail, relay });
+        return refused;
+      },
     },
     webhooks: httpWebhooks,
     secrets: { get: async (name) => (name === '/there' ? 'user:pass:word' : undefined) },
@@ -72,6 +77,21 @@ describe('a mail', () => {
     await tell({ RELAY_HOST: 'relay' });
     expect(sent).toMatchObject([{ by: 'relay', relay: { port: 587, tls: 'starttls' } }]);
     expect(logged.join()).toContain('MessageRejected');
+  });
+
+  it('that SES may have sent goes by no other way: Lambda tries again', async () => {
+    for (const name of ['TypeError', 'HTTP500', 'InternalFailure']) {
+      refusal = Object.assign(new Error('the connection broke'), { name });
+      await expect(tell({ RELAY_HOST: 'relay' })).rejects.toThrow('the connection broke');
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('that the relay took for some only is told, and the log names the others', async () => {
+    verified = false;
+    refused = ['gone@example.org'];
+    expect(await tell({ RELAY_HOST: 'relay' })).toEqual({ by: 'the relay relay' });
+    expect(logged.join()).toContain('"refused":["gone@example.org"]');
   });
 
   it('without any way is an error', async () => {

@@ -44,29 +44,40 @@ describe('notices', () => {
         source: ['ami-foundry'],
         'detail-type': ['Build Failed', 'Image Published'],
       });
-      const { InputPathsMap, InputTemplate } = Targets[0].InputTransformer;
-      const [[hole, path] = []] = Object.entries(InputPathsMap);
-      expect(path).toBe('$');
-      // Not in quotes: the event is an object.
-      expect(InputTemplate).toMatch(new RegExp(`^\\{"channel":"(email|webhook)","event":<${hole}>\\}$`));
+      // A predefined variable needs no path; not in quotes: the event is an object.
+      expect(Targets[0].InputTransformer).toEqual({
+        InputTemplate: expect.stringMatching(
+          /^\{"channel":"(email|webhook)","event":<aws\.events\.event\.json>\}$/,
+        ),
+      });
     }
     const topicRule = one(all.ofType('AWS::Events::Rule'), (id) => id.startsWith('PublishedRule'));
     expect(topicRule.Properties.EventPattern['detail-type']).toEqual(['Build Failed', 'Image Published']);
   });
 
-  it('may mail in the sender’s name or his domain’s, and read the two secrets, and nothing else', () => {
+  it('may mail from the sender’s address only, and read the two secrets, and nothing else', () => {
     const granted = all
       .statements('notify')
       .filter(({ Action }) => !Action.some((action) => action.startsWith('logs:')))
-      .map(({ Action, Resource }) => ({ Action, Resource }));
-    const identity = 'arn:aws:ses:eu-west-1:111122223333:identity';
+      .map(({ Action, Resource, Condition }) => ({ Action, Resource, Condition }));
+    const ses = 'arn:aws:ses:eu-west-1:111122223333';
     const parameter = 'arn:aws:ssm:eu-west-1:111122223333:parameter';
     expect(granted).toEqual([
       {
-        Action: ['ses:GetEmailIdentity', 'ses:SendEmail'],
-        Resource: [`${identity}/factory@example.org`, `${identity}/example.org`],
+        Action: ['ses:GetEmailIdentity'],
+        Resource: [`${ses}:identity/factory@example.org`, `${ses}:identity/example.org`],
+        Condition: {},
       },
-      { Action: ['ssm:GetParameter'], Resource: [`${parameter}/company/relay`, `${parameter}/company/hook`] },
+      {
+        Action: ['ses:SendEmail'],
+        Resource: [`${ses}:identity/*`, `${ses}:configuration-set/*`],
+        Condition: { StringEquals: { 'ses:FromAddress': 'factory@example.org' } },
+      },
+      {
+        Action: ['ssm:GetParameter'],
+        Resource: [`${parameter}/company/relay`, `${parameter}/company/hook`],
+        Condition: {},
+      },
     ]);
   });
 
