@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { AwsClient } from 'aws4fetch';
 import { apiRoutes, type RouteAnswer, type RouteCall, type RouteName } from '../core/api/routes.ts';
 import { type Problem, problemSchema } from '../core/api/schemas.ts';
@@ -46,8 +47,9 @@ export class ApiUnreachable extends Error {
   }
 }
 
-/** After an error of the server; each wait is at most twice the one before, the first 50 ms. */
+/** After an error of the server, or when it was too much; each wait is at most twice the one before, the first 50 ms. */
 const RETRIES = 4;
+const FIRST_PAUSE = 50;
 
 /** A function answers within 30 s (API Gateway, "Maximum integration timeout"). */
 const PATIENCE = 35_000;
@@ -59,19 +61,29 @@ const TOLERATED_SKEW = 5 * 60_000;
 export function factoryApi({ url, region, credentials }: ApiPlace): Api {
   async function send(method: string, path: string, body?: string): Promise<Response> {
     const { sessionToken, ...keys } = await credentials();
+    // Of what changes something each time, nobody knows after an error whether it has; what was too much (429) was never begun.
+    const repeatable = method !== 'POST';
     const client = new AwsClient({
       ...keys,
       ...(sessionToken === undefined ? {} : { sessionToken }),
       service: 'execute-api',
       region,
-      retries: RETRIES,
+      retries: repeatable ? RETRIES : 0,
     });
-    try {
-      return await client.fetch(`${url}${path}`, {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const ask = () =>
+      client.fetch(`${url}${path}`, {
         method,
-        signal: AbortSignal.timeout(PATIENCE),
+        signal,
         ...(body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } }),
       });
+    try {
+      let response = await ask();
+      for (let again = 0; !repeatable && response.status === 429 && again < RETRIES; again++) {
+        await pause(Math.random() * FIRST_PAUSE * 2 ** again, undefined, { signal });
+        response = await ask();
+      }
+      return response;
     } catch (error) {
       throw new ApiUnreachable(`${url} does not answer: ${reasonOf(error)}`, remedyFor(url), {
         cause: error,

@@ -66,7 +66,7 @@ type ApiFunctions = {
   readonly [Name in ApiFunctionName]: ApiFunction & { readonly environment: EnvironmentOf<Name> };
 };
 
-/** The settings of each function, and its grants: the calls of its handler. Nobody has iam:PassRole, and only start, resume, abort and the subscriptions change anything. */
+/** The settings of each function, and its grants: the calls of its handler. Nobody has iam:PassRole, and only start, resume, abort, retire (by retention) and the subscriptions change anything. */
 function functionsOf(
   scope: Construct,
   { stateMachine, artifacts, retention, settings }: ApiTargets,

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { namedFailure } from '../../core/api/problems.ts';
+import { namedFailure, Refusal } from '../../core/api/problems.ts';
 import type { RouteReply, RouteRequest } from '../../core/api/routes.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
@@ -43,6 +43,16 @@ export const retireImage =
       try {
         return await functions.invoke(settings.RETENTION_FUNCTION, event, PATIENCE_MILLISECONDS);
       } catch (error) {
+        if (error instanceof Error && error.name === 'TimeoutError') {
+          throw new Refusal(
+            'ApiBusy',
+            {
+              message: `retention takes longer than ${PATIENCE_MILLISECONDS / 1000} s, and goes on with ${imageId}`,
+              remedy: 'see in some minutes whether it was put away: foundry images. Do not ask again before.',
+            },
+            { status: 503, cause: error },
+          );
+        }
         const failure = error instanceof Error ? namedFailure(error.name, error.message) : undefined;
         throw failure === undefined ? error : new FactoryError(failure.code, failure, { cause: error });
       }
