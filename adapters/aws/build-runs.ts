@@ -59,7 +59,8 @@ export function sfnBuildRuns(environment: NodeJS.ProcessEnv, stateMachineArn: st
     },
 
     async find(name) {
-      const answer = await unless(['ExecutionDoesNotExist'], () =>
+      // InvalidArn: no execution can have this name.
+      const answer = await unless(['ExecutionDoesNotExist', 'InvalidArn'], () =>
         call('DescribeExecution', { executionArn: arnOf(name) }),
       );
       if (answer === undefined) return undefined;
@@ -84,14 +85,17 @@ export function sfnBuildRuns(environment: NodeJS.ProcessEnv, stateMachineArn: st
     },
 
     async currentState(name) {
-      const { events } = newest.parse(
-        await call('GetExecutionHistory', {
+      // Eventually consistent: what has just begun may not be there yet.
+      const answer = await unless(['ExecutionDoesNotExist'], () =>
+        call('GetExecutionHistory', {
           executionArn: arnOf(name),
           includeExecutionData: false,
           reverseOrder: true,
           maxResults: NEWEST,
         }),
       );
+      if (answer === undefined) return null;
+      const { events } = newest.parse(answer);
       const entered = events.find(({ stateEnteredEventDetails }) => stateEnteredEventDetails !== undefined);
       return entered?.stateEnteredEventDetails?.name ?? null;
     },

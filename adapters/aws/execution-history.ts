@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { regionOf } from '../../core/build-state.ts';
 import type { ExecutionHistory, HistoryEvent } from '../../core/ports.ts';
+import { unless } from './absence.ts';
 import { jsonService } from './json-service.ts';
 
 /** The members of a HistoryEvent's details that tell what happened (GetExecutionHistory); inputs and outputs are asked for where they are needed only. */
@@ -33,10 +34,14 @@ const entered = z.object({ stateEnteredEventDetails: z.object({ input: z.string(
 /** Step Functions keeps at most 25,000 events of an execution and gives 1,000 at once. */
 const PAGES = 25;
 
-/** With data an event may have 256 KB: some at once, of which one is nearly always a state with all that is known. */
-const NEWEST = 20;
-/** 64 pieces of a disk that are written side by side have eight events each, none of them with the state of the build. */
-const PAGES_OF_NEWEST = 40;
+/**
+ * With data an event may have 256 KB: some at once, of which one is nearly always a state with all that is known. Else many: 64 pieces of a
+ * disk that are written side by side have eight small events each, none of them with the state of the build.
+ */
+const NEWEST = [
+  { maxResults: 20, pages: 1 },
+  { maxResults: 200, pages: 8 },
+];
 
 /** Executions of any state machine, by aws4fetch: client-sfn would take the function that asks past its 300 kB. */
 export const executionHistory = (environment: NodeJS.ProcessEnv): ExecutionHistory => {
@@ -46,8 +51,13 @@ export const executionHistory = (environment: NodeJS.ProcessEnv): ExecutionHisto
       target: 'AWSStepFunctions',
       json: '1.0',
     })(operation, { executionArn, ...more });
+  /** Eventually consistent: what has just begun may not be there yet. */
   const ask = async (executionArn: string, more: object): Promise<z.output<typeof page>> =>
-    page.parse(await call('GetExecutionHistory', executionArn, more));
+    page.parse(
+      (await unless(['ExecutionDoesNotExist'], () => call('GetExecutionHistory', executionArn, more))) ?? {
+        events: [],
+      },
+    );
   const time = (seconds: number): string => new Date(seconds * 1000).toISOString();
   return {
     async describe(executionArn) {
@@ -83,21 +93,24 @@ export const executionHistory = (environment: NodeJS.ProcessEnv): ExecutionHisto
     },
 
     async newestState(executionArn) {
-      let nextToken: string | undefined;
-      for (let pages = 0; pages < PAGES_OF_NEWEST; pages++) {
-        const answer = await ask(executionArn, {
-          includeExecutionData: true,
-          reverseOrder: true,
-          maxResults: NEWEST,
-          ...(nextToken === undefined ? {} : { nextToken }),
-        });
-        for (const event of answer.events) {
-          const input = entered.safeParse(event).data?.stateEnteredEventDetails.input;
-          const state: unknown = input === undefined ? undefined : JSON.parse(input);
-          if (typeof state === 'object' && state !== null && 'recipe' in state) return state;
+      for (const { maxResults, pages } of NEWEST) {
+        // A token is for the same question only (GetExecutionHistory), so the longer look begins anew.
+        let nextToken: string | undefined;
+        for (let looked = 0; looked < pages; looked++) {
+          const answer = await ask(executionArn, {
+            includeExecutionData: true,
+            reverseOrder: true,
+            maxResults,
+            ...(nextToken === undefined ? {} : { nextToken }),
+          });
+          for (const event of answer.events) {
+            const input = entered.safeParse(event).data?.stateEnteredEventDetails.input;
+            const state: unknown = input === undefined ? undefined : JSON.parse(input);
+            if (typeof state === 'object' && state !== null && 'recipe' in state) return state;
+          }
+          ({ nextToken } = answer);
+          if (nextToken === undefined) return undefined;
         }
-        ({ nextToken } = answer);
-        if (nextToken === undefined) break;
       }
       return undefined;
     },

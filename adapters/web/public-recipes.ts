@@ -4,8 +4,8 @@ import { request } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { FactoryError } from '../../core/errors.ts';
 
-/** A recipe with files in it has some kilobytes; what Step Functions takes is the most that could be built. */
-const usualLimits = { bytes: 256 * 1024, milliseconds: 10_000 };
+/** A recipe with files in it has some kilobytes; what Step Functions takes is the most that could be built. The time leaves 20 of API Gateway's 30 s. */
+const usualLimits = { bytes: 256 * 1024, milliseconds: 8_000 };
 
 interface Options {
   readonly limits?: typeof usualLimits;
