@@ -1,3 +1,4 @@
+import { executionNames } from '../core/api/schemas.ts';
 import { CommandProblem, EXIT } from './exit.ts';
 import type { Whereabouts } from './find-api.ts';
 
@@ -10,7 +11,7 @@ const LOCAL_ACCOUNT = '000000000000';
  */
 export function readBuild(text: string): { readonly id: string; readonly where: Whereabouts } {
   if (!text.startsWith('arn:')) {
-    if (/^[A-Za-z0-9_-]{1,80}$/.test(text)) return { id: text, where: {} };
+    if (executionNames.test(text)) return { id: text, where: {} };
     throw new CommandProblem(
       `${text} is not the id of a build`,
       'give an id such as web-0861ae9e7de4, or the ARN of an execution; foundry builds lists them.',
@@ -18,8 +19,8 @@ export function readBuild(text: string): { readonly id: string; readonly where: 
     );
   }
   const [, region, account, machine, id] =
-    /^arn:[a-z-]+:states:([a-z0-9-]+):(\d{12}):execution:([\w-]+):([\w-]{1,80})$/.exec(text) ?? [];
-  if (id === undefined) {
+    /^arn:[a-z-]+:states:([a-z0-9-]+):(\d{12}):execution:([\w-]+):(.+)$/.exec(text) ?? [];
+  if (id === undefined || !executionNames.test(id)) {
     throw new CommandProblem(
       `${text} is not the ARN of an execution`,
       'give it as arn:aws:states:<region>:<account>:execution:<state machine>:<build>, or the id of the build alone.',

@@ -14,13 +14,16 @@ export interface ConsoleServer {
 /** More than a recipe ever is; the API itself has its own limit. */
 const MOST_BYTES = 1 << 20;
 
+/** A name in a path, of which the API takes these characters. Never one of dots alone, with which a URL goes up; no other character comes escaped. */
+const SEGMENT = "(?!\\.{1,2}(?:/|$))(?:[\\w!'()+.=@-]|%40|%2B|%3D)+";
+
 /** Pages of the console: the browser's history has them, so their addresses are asked for when one is opened or loaded again. */
-const pagePath = /^\/(start|images|releases|runbook(\/[\w-]+)?|(builds|matrices)\/[\w-]+)$/;
+const pagePath = new RegExp(`^/(start|images|releases|runbook(/[\\w-]+)?|(builds|matrices)/${SEGMENT})$`);
 
 /** What is passed on: the routes of the API and nothing else. */
 const apiPaths = Object.values(apiRoutes).map(({ method, path }) => ({
   method: method as string,
-  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[A-Za-z0-9_-]+')}$`),
+  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, SEGMENT)}$`),
 }));
 
 /** No script, style or connection but its own, and no text that becomes a script. */

@@ -108,7 +108,10 @@ export async function listReleases(api: Api, options: ListOptions): Promise<void
 }
 
 export async function listSubscriptions(api: Api, options: ListOptions): Promise<void> {
-  const { subscriptions } = await api.call('list-subscriptions', {});
+  const subscriptions = await allPages(
+    (page) => api.call('list-subscriptions', { query: page }),
+    (answer) => answer.subscriptions,
+  );
   show(
     subscriptions,
     options,

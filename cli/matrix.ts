@@ -71,10 +71,12 @@ export async function followMatrix(api: Api, id: string, json: boolean): Promise
   return EXIT.detached;
 }
 
-async function printImages(api: Api, { builds }: Matrix): Promise<void> {
+async function printImages(api: Api, { status: ended, builds }: Matrix): Promise<void> {
   for (const { build, status } of builds) {
     if (status !== 'SUCCEEDED') continue;
-    const { result } = await api.call('show-build', { params: { id: build } });
-    if (result !== null) print(result.imageId);
+    const { result, held } = await api.call('show-build', { params: { id: build } });
+    // What is held is delivered when its matrix is.
+    const delivered = result ?? (ended === 'SUCCEEDED' ? held : null);
+    if (delivered !== null) print(delivered.imageId);
   }
 }

@@ -112,8 +112,18 @@ export const api = {
     send('POST', `/images/${at(imageId)}/retire`, {}) as Promise<RouteAnswer<'retire-image'>>,
   releases: (signal?: AbortSignal) =>
     send('GET', '/releases', { signal }) as Promise<RouteAnswer<'list-releases'>>,
-  subscriptions: (signal?: AbortSignal) =>
-    send('GET', '/subscriptions', { signal }) as Promise<RouteAnswer<'list-subscriptions'>>,
+  subscriptions: async (signal?: AbortSignal) => {
+    const found: RouteAnswer<'list-subscriptions'>['subscriptions'] = [];
+    for (let nextToken: string | undefined; ; ) {
+      const page = (await send('GET', '/subscriptions', {
+        query: { limit: '100', nextToken },
+        signal,
+      })) as RouteAnswer<'list-subscriptions'>;
+      found.push(...page.subscriptions);
+      if (page.nextToken === null) return { subscriptions: found };
+      nextToken = page.nextToken;
+    }
+  },
   unsubscribe: (name: string) =>
     send('DELETE', `/subscriptions/${at(name)}`, {}) as Promise<RouteAnswer<'unsubscribe'>>,
 };

@@ -22,7 +22,7 @@ interface Page {
 }
 
 function pageOf({ path, query }: Place): Page {
-  const [, first = '', second] = path.split('/');
+  const [, first = '', second] = path.split('/').map(decodeURIComponent);
   if (path === '/') return { title: 'Builds', tab: '/', view: <BuildsPage query={query} /> };
   if (path === '/start') return { title: 'Start a build', tab: '/', view: <StartPage /> };
   if (path === '/images') return { title: 'Images', tab: '/images', view: <ImagesPage query={query} /> };

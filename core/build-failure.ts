@@ -1,4 +1,4 @@
-import { isErrorCode, runbookAnchor } from './errors.ts';
+import { isOurs, runbookAnchor } from './errors.ts';
 
 /** Why a build ended badly, for people: read from what its execution ended with. */
 export interface BuildFailure {
@@ -37,9 +37,7 @@ export function readFailure(error: string | undefined, cause: string | undefined
     message: what,
     decisive: first.length > LINE_LIMIT ? `${first.slice(0, LINE_LIMIT - 1)}…` : first,
     remedy: /\nRemedy: ([\s\S]*?)(?:\nMore: |$)/.exec(message)?.[1]?.trim() ?? null,
-    // EC2 has an InvalidRequest, too, which is not ours and does not name our runbook.
-    runbook:
-      isErrorCode(code) && text.includes(runbookAnchor(code)) ? runbookAnchor(code) : 'docs/runbook.md',
+    runbook: isOurs(code, text) ? runbookAnchor(code) : 'docs/runbook.md',
     evidence: line(/^Evidence: (.+)$/m)?.split(', ') ?? [],
     kept: line(/^Kept until [^:]+:\S* for the next attempt: (.+)$/m)?.split(', ') ?? [],
     resume: line(/^Resume: (.+)$/m) ?? null,

@@ -407,6 +407,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The recipe cannot be fetched from its URL.',
   },
+  BuildOfMatrix: {
+    owner: 'caller',
+    retryable: false,
+    meaning:
+      'The build is of a matrix that publishes all its images together, so it cannot be resumed by itself.',
+  },
   BuildEnded: { owner: 'caller', retryable: false, meaning: 'The build is over, so it cannot be stopped.' },
   ApiBusy: {
     owner: 'aws',
@@ -443,6 +449,10 @@ export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(er
 
 /** The place in docs/runbook.md that explains a code. */
 export const runbookAnchor = (code: ErrorCode): string => `docs/runbook.md#${code.toLowerCase()}`;
+
+/** Whether an error is the factory's: AWS has codes of the same name, such as EC2's InvalidRequest, whose cause does not name our runbook. */
+export const isOurs = (code: string, cause: string): code is ErrorCode =>
+  isErrorCode(code) && cause.includes(runbookAnchor(code));
 
 export interface ErrorText {
   /** What happened, with the names and numbers that matter. */

@@ -67,13 +67,21 @@ export function summarized(builds: readonly MatrixBuild[]): MatrixReport {
   };
 }
 
-const heldMark = z.object({ held: z.object({ matrix: z.string() }) });
+const matrixMark = z.object({ matrix: z.string() });
+const heldMark = z.object({ held: matrixMark });
 
 /** The matrix for which a build was held that ended with this; undefined for any other build. */
-export function heldFor(output: string | undefined): string | undefined {
-  if (output === undefined) return undefined;
+export const heldFor = (output: string | undefined): string | undefined =>
+  heldMark.safeParse(read(output)).data?.held.matrix;
+
+/** The matrix that publishes a build that was started with this, together with all its others; undefined for any other build. */
+export const publishedBy = (input: string | undefined): string | undefined =>
+  matrixMark.safeParse(read(input)).data?.matrix;
+
+function read(json: string | undefined): unknown {
+  if (json === undefined) return undefined;
   try {
-    return heldMark.safeParse(JSON.parse(output)).data?.held.matrix;
+    return JSON.parse(json);
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { FactoryError } from './errors.ts';
+import { publishedBy } from './matrix.ts';
 import type { BuildRuns } from './ports.ts';
 
 /** Attempts at one build: a name comes free after 90 days, and who tries more than five times a day should be told. */
@@ -9,7 +10,8 @@ const EARLIER = 1000;
 
 /**
  * Starts a build under the first of its names that is free, or finds the one of them that runs. Step Functions gives a name to one
- * execution only, so two who ask at the same moment get the same build; both may be told that they have started it.
+ * execution only, so two who ask at the same moment get the same build; both may be told that they have started it. One that its matrix
+ * publishes with all others is another: by itself it delivers nothing.
  */
 export async function startAttempt(
   runs: Pick<BuildRuns, 'start' | 'find'>,
@@ -19,16 +21,17 @@ export async function startAttempt(
     now,
   }: { readonly names: (attempt: number) => string; readonly input: string; readonly now: number },
 ): Promise<{ readonly id: string; readonly created: boolean }> {
+  const isThis = (there: { readonly input: string }) => publishedBy(there.input) === publishedBy(input);
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
     const id = names(attempt);
     const there = await runs.find(id);
-    if (there?.status === 'RUNNING') return { id, created: false };
+    if (there?.status === 'RUNNING' && isThis(there)) return { id, created: false };
     if (there !== undefined) continue;
     const started = await runs.start(id, input);
     if (started !== 'taken') return { id, created: started.startedAt > now - EARLIER };
     // Somebody was quicker, by the same recipe in other words; what has just begun may not be seen yet (DescribeExecution).
-    const status = (await runs.find(id))?.status ?? 'RUNNING';
-    if (status === 'RUNNING') return { id, created: false };
+    const taken = await runs.find(id);
+    if (taken === undefined || (taken.status === 'RUNNING' && isThis(taken))) return { id, created: false };
   }
   throw new FactoryError('BuildNotFound', {
     message: `${names(1)} has been tried ${MOST_ATTEMPTS} times in 90 days`,

@@ -5,7 +5,8 @@ import { stagesOf, statesOf } from '../build-stages.ts';
 import { buildState, regionOf } from '../build-state.ts';
 import { type Ec2Thing, ec2Link, executionLink, prefixLink } from '../console-links.ts';
 import { consoleLines, consoleTail, forReading } from '../console-text.ts';
-import { errorCatalogue, isErrorCode, runbookAnchor } from '../errors.ts';
+import { errorCatalogue, isOurs, runbookAnchor } from '../errors.ts';
+import { heldFor, publishedBy } from '../matrix.ts';
 import { artifactKey } from '../names.ts';
 import type { BuildRuns, HistoryEvent } from '../ports.ts';
 import { receiptOf } from '../receipt.ts';
@@ -85,6 +86,9 @@ export function detailsOf(sights: BuildSights): BuildDetails {
   const phases = phasesOf(sights, known);
   const machines = machinesOf(run.name, state);
   const last = machines.at(-1);
+  const made = dryRun ? null : resultOf(run, region);
+  const matrix = heldFor(run.output);
+  const held = made === null || matrix === undefined ? null : { matrix, ...made };
   return {
     ...summaryOf(run, status === 'RUNNING' ? entered : null, now),
     executionArn: run.arn,
@@ -101,11 +105,17 @@ export function detailsOf(sights: BuildSights): BuildDetails {
             road: known.plan.road,
             contentDigest: known.plan.contentDigest,
           },
-    warnings: known.plan?.warnings ?? [],
+    warnings: [
+      ...(known.plan?.warnings ?? []),
+      ...(held === null
+        ? []
+        : [`held for ${held.matrix}, which publishes its image with all others of the matrix or not at all`]),
+    ],
     stages: stagesOf({ status, dryRun, events, phases, plan: known.plan, now }),
     states: statesOf({ status, events, now }),
     resources: resourcesOf(known, { partition, region }),
-    result: dryRun ? null : resultOf(run, region),
+    result: held === null ? made : null,
+    held,
     failure: failureOf(sights),
     receipt: receiptOf({
       build: run.name,
@@ -197,11 +207,13 @@ function failureOf({ run, failure, consoles }: BuildSights): BuildDetails['failu
     code,
     message: messageOf(cause),
     decisive: decisiveLines(name, consoles),
-    runbook: isErrorCode(code) ? runbookAnchor(code) : 'docs/runbook.md',
+    runbook: isOurs(code, cause) ? runbookAnchor(code) : 'docs/runbook.md',
     evidence: written === undefined ? [] : [artifactKey(name, 'failure.json'), ...written.files],
     kept: written?.kept ?? [],
-    // What its author has to change is another recipe, and so another build.
-    resumable: !isErrorCode(code) || errorCatalogue[code].owner !== 'caller',
+    // What its author has to change is another recipe, and so another build; and some can only be built again with all of their matrix.
+    resumable:
+      publishedBy(run.input) === undefined &&
+      (!isOurs(code, cause) || errorCatalogue[code].owner !== 'caller'),
   };
 }
 

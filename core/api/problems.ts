@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCatalogue, FactoryError, isErrorCode, runbookAnchor } from '../errors.ts';
+import { type ErrorCode, errorCatalogue, FactoryError, isOurs, runbookAnchor } from '../errors.ts';
 import type { Problem } from './schemas.ts';
 
 /** A field that is wrong, in the words of the request: `recipe.packages.0`, `limit`. */
@@ -32,7 +32,13 @@ export const wrongField = (field: string, message: string, remedy: string): Refu
   new Refusal('InvalidRequest', { message: `${field} ${message}`, remedy }, { fields: [{ field, message }] });
 
 const notFound: readonly ErrorCode[] = ['BuildNotFound', 'ImageUnknown', 'SubscriptionNotFound'];
-const conflicts: readonly ErrorCode[] = ['BuildRunning', 'BuildEnded', 'ImageInUse', 'ImageQuarantined'];
+const conflicts: readonly ErrorCode[] = [
+  'BuildRunning',
+  'BuildOfMatrix',
+  'BuildEnded',
+  'ImageInUse',
+  'ImageQuarantined',
+];
 
 /** What AWS calls it when it puts a caller off, and what its clients call an outage. */
 const busy =
@@ -108,7 +114,7 @@ export function namedFailure(
   code: string | undefined,
   cause: string,
 ): { readonly code: ErrorCode; readonly message: string; readonly remedy: string } | undefined {
-  if (code === undefined || !isErrorCode(code)) return undefined;
+  if (code === undefined || !isOurs(code, cause)) return undefined;
   const remedy = /\nRemedy: ([\s\S]*?)(?=\nMore: |$)/.exec(cause)?.[1] ?? `see ${runbookAnchor(code)}.`;
   return { code, message: detailOf(cause), remedy };
 }

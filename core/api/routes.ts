@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { described } from '../described.ts';
 import {
+  askedBuildId,
   buildDetailsSchema,
   buildId,
   buildLogSchema,
@@ -29,7 +30,7 @@ const page = {
   nextToken: described(z.optional(z.string().check(z.maxLength(4096))), 'From the page before.'),
 };
 
-const id = z.object({ id: buildId });
+const id = z.object({ id: askedBuildId });
 const recipeName = described(
   z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]$/)),
   'Name of a recipe.',
@@ -141,8 +142,9 @@ export const apiRoutes = {
   'list-subscriptions': {
     method: 'GET',
     path: '/subscriptions',
-    summary: 'Recipes that are built when a release appears.',
-    answers: { 200: z.object({ subscriptions: z.array(subscriptionSchema) }) },
+    summary: 'Recipes that are built when a release appears, by their names.',
+    query: z.object(page),
+    answers: { 200: z.object({ subscriptions: z.array(subscriptionSchema), ...pages }) },
   },
   subscribe: {
     method: 'PUT',

@@ -7,11 +7,15 @@ import { receiptSchema } from './receipt.ts';
 export const buildStatuses = ['RUNNING', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] as const;
 export type BuildStatus = (typeof buildStatuses)[number];
 
-/** The execution's name (core/names.ts, executionName). */
-export const buildId = described(
-  z.string().check(z.regex(/^[A-Za-z0-9_-]{1,80}$/)),
-  'A build: the name of its execution, such as web-0861ae9e7de4-2.',
-);
+/**
+ * The name of an execution: that of the factory's own (core/names.ts, executionName), or what somebody called one who started it by hand.
+ * StartExecution takes no space, none of <>{}[]?*"#%\\^|~`$&,;:/ and no control character; beyond ASCII, CloudWatch has nothing of it.
+ */
+export const executionNames = /^[A-Za-z0-9!'()+.=@_-]{1,80}$/;
+const aBuild = 'A build: the name of its execution, such as web-0861ae9e7de4-2.';
+export const askedBuildId = described(z.string().check(z.regex(executionNames)), aBuild);
+/** As Step Functions has it, whatever it is. */
+export const buildId = described(z.string(), aBuild);
 export const imageId = described(z.string().check(z.regex(/^ami-[0-9a-f]{8,17}$/)), 'An AMI.');
 export const regionName = described(
   z.string().check(z.regex(/^[a-z]{2}(-[a-z]+){1,2}-\d{1,2}$/)),
@@ -111,6 +115,13 @@ export const stageSchema = z.object({
 });
 export type Stage = z.output<typeof stageSchema>;
 
+const madeSchema = z.object({
+  imageId,
+  snapshotId: z.string(),
+  adopted: z.boolean(),
+  images: z.array(z.object({ region: regionName, imageId })),
+});
+
 export const buildDetailsSchema = z.extend(buildSummarySchema, {
   executionArn: z.string(),
   dryRun: z.boolean(),
@@ -150,14 +161,10 @@ export const buildDetailsSchema = z.extend(buildSummarySchema, {
       link: described(z.nullable(z.string()), 'Its page in the AWS console.'),
     }),
   ),
-  /** What was delivered. */
-  result: z.nullable(
-    z.object({
-      imageId,
-      snapshotId: z.string(),
-      adopted: z.boolean(),
-      images: z.array(z.object({ region: regionName, imageId })),
-    }),
+  result: described(z.nullable(madeSchema), 'What was delivered.'),
+  held: described(
+    z.nullable(z.extend(madeSchema, { matrix: z.string() })),
+    'What was made for a matrix that publishes all its images together: whether it has, GET /matrices/{id} tells.',
   ),
   failure: z.nullable(
     z.object({

@@ -43,7 +43,9 @@ async function permissionsOf(access: ImageAccess, imageId: string): Promise<stri
   try {
     return await access.permissions(imageId);
   } catch (error) {
-    if (error instanceof Error && /^InvalidAMIID\.(NotFound|Unavailable)$/.test(error.name)) return [];
+    // The right is one to images with tags of the factory, which what has gone does not have.
+    const gone = /^(InvalidAMIID\.(NotFound|Unavailable)|UnauthorizedOperation)$/;
+    if (error instanceof Error && gone.test(error.name)) return [];
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import { namedFailure, Refusal, wrongField } from '../../core/api/problems.ts';
 import type { RouteReply, RouteRequest } from '../../core/api/routes.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FactoryError } from '../../core/errors.ts';
+import { publishedBy } from '../../core/matrix.ts';
 import { executionName } from '../../core/names.ts';
 import type { BuildRuns, Records } from '../../core/ports.ts';
 import { parseRecipe, type Recipe, recipeDigest } from '../../core/recipe.ts';
@@ -25,8 +26,8 @@ interface StartBuildDependencies {
 type Asked = RouteRequest<'start-build'>['body'];
 type Reply = RouteReply<'start-build'>;
 
-/** How long the answer to a dry run waits for its plan: API Gateway gives up after 30 s. */
-const PLAN_MILLISECONDS = 20_000;
+/** How long after the question the answer to a dry run waits for its plan, fetching the recipe included: API Gateway gives up after 30 s. */
+const PLAN_MILLISECONDS = 24_000;
 const LOOK_MILLISECONDS = 400;
 
 /** Running builds that are looked through for this one: at most so many can be under way. */
@@ -35,6 +36,7 @@ const RUNNING_PAGES = 10;
 export const startBuild =
   ({ runs, matrices, records, fetchRecipe, clock, pause }: StartBuildDependencies) =>
   async ({ body, requestId }: RouteRequest<'start-build'>): Promise<Reply> => {
+    const asked = clock.now();
     const builds = await recipesOf(body, fetchRecipe);
     const [only, another] = builds;
     if (only === undefined || (another !== undefined && body.dryRun)) {
@@ -77,13 +79,16 @@ export const startBuild =
       };
     }
 
-    /** Any attempt: the first may be forgotten while a later one runs. */
+    /** Any attempt: the first may be forgotten while a later one runs. One that its matrix publishes with all others delivers nothing by itself. */
     async function runningAttempt(first: string): Promise<string | undefined> {
       let nextToken: string | undefined;
       for (let pages = 0; pages < RUNNING_PAGES; pages++) {
         const page = await runs.list({ status: 'RUNNING', limit: 100, nextToken });
-        const found = page.runs.find((run) => run.name === first || isLaterAttempt(run.name, first));
-        if (found !== undefined) return found.name;
+        for (const { name } of page.runs) {
+          if (name !== first && !isLaterAttempt(name, first)) continue;
+          const run = await runs.find(name);
+          if (run !== undefined && publishedBy(run.input) === undefined) return name;
+        }
         if (page.nextToken === null) break;
         nextToken = page.nextToken;
       }
@@ -91,7 +96,6 @@ export const startBuild =
     }
 
     async function plan(id: string, input: string): Promise<Reply> {
-      const asked = clock.now();
       await runs.start(id, input);
       for (;;) {
         const run = await runs.find(id);

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { buildState, type Execution } from '../../core/build-state.ts';
 import type { Clock } from '../../core/clock.ts';
-import { errorCatalogue, isErrorCode, runbookAnchor } from '../../core/errors.ts';
+import { errorCatalogue, isOurs } from '../../core/errors.ts';
 import type { functionEnvironment } from '../../core/function-environment.ts';
 import { artifactKey, bootFileKey, tagKey } from '../../core/names.ts';
 import type { Artifacts, ExecutionHistory, Images, Snapshots } from '../../core/ports.ts';
@@ -112,9 +112,8 @@ export const salvage =
     return { salvaged: { kept, told: `\n\n${lines.join('\n')}` } };
   };
 
-/** EC2 has an InvalidRequest of its own, which does not name our runbook. */
 const ofCaller = (error: string, cause: string): boolean =>
-  isErrorCode(error) && errorCatalogue[error].owner === 'caller' && cause.includes(runbookAnchor(error));
+  isOurs(error, cause) && errorCatalogue[error].owner === 'caller';
 
 /** Objects that tell more: those that the steps so far have written, or would have. */
 const filesOf = ({ worker, bootTest }: Known, build: string): string[] => [

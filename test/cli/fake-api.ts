@@ -103,6 +103,7 @@ export const details = (changes: Partial<BuildDetails> = {}): BuildDetails => ({
       { region: 'eu-west-1', imageId: 'ami-0fedcba9876543210' },
     ],
   },
+  held: null,
   failure: null,
   receipt: {
     build: 'web-0123456789ab',

@@ -150,6 +150,13 @@ describe('the console serves', () => {
     expect((await ask(path)).status).toBe(404);
   });
 
+  it.each(['/builds/web-15.1-test', '/builds/a%40b%3D1', '/builds/a@b=1', '/matrices/matrix-web-1'])(
+    'a page for whatever a build may be called: %s',
+    async (path) => {
+      expect((await ask(path)).status).toBe(200);
+    },
+  );
+
   it('its pages to GET and HEAD only', async () => {
     expect((await ask('/', { method: 'POST' })).status).toBe(405);
     expect(await ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
@@ -181,10 +188,12 @@ describe('the console passes on', () => {
       ...withKey({ 'content-type': 'application/json', origin: `http://127.0.0.1:${port}` }),
     });
     await ask('/api/builds/web-1', { method: 'DELETE', ...withKey({ 'sec-fetch-site': 'same-origin' }) });
+    await ask('/api/builds/web-15.1%40test/log', withKey());
     expect(passed).toEqual([
       { method: 'GET', path: '/builds?limit=5&nextToken=a%2Fb%3D', body: undefined },
       { method: 'POST', path: '/builds', body: '{"recipe":"name: web"}' },
       { method: 'DELETE', path: '/builds/web-1', body: undefined },
+      { method: 'GET', path: '/builds/web-15.1%40test/log', body: undefined },
     ]);
   });
 
@@ -192,6 +201,11 @@ describe('the console passes on', () => {
     ['GET', '/api/'],
     ['GET', '/api/builds/../images'],
     ['GET', '/api/builds/%2e%2e'],
+    ['GET', '/api/builds/..'],
+    ['GET', '/api/builds/.'],
+    ['POST', '/api/builds/../resume'],
+    ['GET', '/api/builds/a%2Fb'],
+    ['GET', '/api/builds/a%5C..'],
     ['GET', '/api//builds'],
     ['PATCH', '/api/builds/web'],
     ['DELETE', '/api/images/ami-0123456789abcdef0'],

@@ -1,8 +1,16 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${name} is what a recipe writes.
 import { describe, expect, test } from 'vitest';
+import { detailsOf } from '../../core/api/details.ts';
 import { pageOfImages } from '../../core/api/image-list.ts';
+import { consoleOf } from '../../core/build-machines.ts';
+import { FactoryError } from '../../core/errors.ts';
+import { subscriptionKey } from '../../core/names.ts';
 import type { BuildRun, BuildRuns } from '../../core/ports.ts';
+import { readSubscription } from '../../core/subscriptions.ts';
 import { listBuilds } from '../../functions/api/list-builds.ts';
+import { listImages } from '../../functions/api/list-images.ts';
+import { listSubscriptions } from '../../functions/api/list-subscriptions.ts';
+import { resumeBuild } from '../../functions/api/resume-build.ts';
 import { startBuild } from '../../functions/api/start-build.ts';
 
 type Found = NonNullable<Awaited<ReturnType<BuildRuns['find']>>>;
@@ -78,6 +86,17 @@ describe('a build that is asked for', () => {
     expect(await start({ recipe })).toMatchObject({ status: 202, body: { id, created: true } });
   });
 
+  test('while its matrix has it held is another, which delivers', async () => {
+    const world = memory();
+    const start = starting(world);
+    const { id } = (await start({ recipe })).body;
+    const held = world.found(id, JSON.stringify({ dryRun: false, recipe, matrix: 'matrix-web-1' }));
+    world.runs.clear();
+    world.runs.set(id, held);
+    expect(await start({ recipe })).toMatchObject({ status: 202, body: { id: `${id}-2`, created: true } });
+    expect(await start({ recipe })).toMatchObject({ status: 200, body: { id: `${id}-2`, created: false } });
+  });
+
   test('after it has ended is the next attempt', async () => {
     const world = memory();
     const start = starting(world);
@@ -114,6 +133,164 @@ describe('a build that is asked for', () => {
       await expect(starting(memory())({ recipe: text })).rejects.toMatchObject({ name: 'InvalidRecipe' });
     },
   );
+});
+
+test('a recipe that no build could carry is refused, by itself, in a matrix and as a subscription', async () => {
+  const content = 'x'.repeat(70_000);
+  const large = { ...recipe, files: [1, 2, 3].map((n) => ({ path: `/etc/large${n}`, content })) };
+  const matrix = { filesystem: ['ufs', 'zfs'] };
+  for (const one of [large, { ...large, matrix }]) {
+    const world = memory();
+    await expect(starting(world)({ recipe: one })).rejects.toThrow('at most 160000 bytes');
+    expect(world.runs.size).toBe(0);
+  }
+  expect(() => readSubscription({ ...large, subscribe: {} })).toThrow('at most 160000 bytes');
+});
+
+describe('a build that failed', () => {
+  const resuming = ({ builds, clock }: ReturnType<typeof memory>) => {
+    const resume = resumeBuild({ runs: builds, clock });
+    return (id: string) => resume({ requestId: 'id', params: { id } });
+  };
+
+  test('is resumed with the same input', async () => {
+    const world = memory();
+    world.runs.set('web', world.found('web', '{"recipe":1}', 'FAILED'));
+    expect(await resuming(world)('web')).toMatchObject({ status: 202, body: { id: 'web-2' } });
+    expect(world.runs.get('web-2')?.input).toBe('{"recipe":1}');
+  });
+
+  test.each(['FAILED', 'SUCCEEDED'] as const)(
+    'or is held (%s) is not resumed without its matrix, which alone could publish it',
+    async (status) => {
+      const world = memory();
+      world.runs.set('web', world.found('web', '{"matrix":"matrix-web-1","recipe":1}', status));
+      await expect(resuming(world)('web')).rejects.toMatchObject({ name: 'BuildOfMatrix' });
+      expect(world.runs.size).toBe(1);
+    },
+  );
+});
+
+describe('a build in full', () => {
+  const now = Date.parse('2026-11-26T13:00:00Z');
+  const sights = (changes: Partial<Found>) => ({
+    run: { ...memory().found('web', '{"recipe":{},"dryRun":false}', 'SUCCEEDED'), ...changes },
+    events: [],
+    state: undefined,
+    consoles: new Map<string, string>(),
+    failure: undefined,
+    artifactsBucket: 'artifacts',
+    now,
+  });
+  const made = { imageId: 'ami-00000001', snapshotId: 'snap-00000001', adopted: false };
+
+  test('delivered what it made, or has it held for its matrix', () => {
+    const images = [{ region: 'us-east-1', imageId: made.imageId }];
+    expect(detailsOf(sights({ output: JSON.stringify(made) }))).toMatchObject({
+      result: { ...made, images },
+      held: null,
+      warnings: [],
+    });
+    const output = JSON.stringify({ ...made, held: { matrix: 'matrix-web-1', state: {} } });
+    expect(detailsOf(sights({ output }))).toMatchObject({
+      result: null,
+      held: { ...made, images, matrix: 'matrix-web-1' },
+      warnings: [expect.stringContaining('held for matrix-web-1')],
+    });
+  });
+
+  const ended = { status: 'FAILED', error: 'InvalidRequest' } as const;
+  test.each([
+    ['of AWS’s error of the same name', { cause: 'EC2 said so' }, 'docs/runbook.md', true],
+    [
+      'of the factory’s own',
+      { cause: new FactoryError('InvalidRequest', { message: 'no', remedy: 'ask.' }).message },
+      'docs/runbook.md#invalidrequest',
+      false,
+    ],
+    [
+      'as part of a matrix',
+      { cause: 'EC2 said so', input: '{"recipe":{},"matrix":"matrix-web-1"}' },
+      'docs/runbook.md',
+      false,
+    ],
+  ])('that failed %s says where it is explained, and whether to go on', (_what, run, runbook, resumable) => {
+    expect(detailsOf(sights({ ...ended, ...run })).failure).toMatchObject({ runbook, resumable });
+  });
+});
+
+test('the console of a machine that has ended, which EC2 lets nobody read, is empty', async () => {
+  const machine = { source: 'worker', instanceId: 'i-00000001', key: 'builds/web/console.log' };
+  const failing = (name: string) => ({
+    artifacts: { get: async () => undefined },
+    consoles: { console: () => Promise.reject(Object.assign(new Error('no'), { name })) },
+  });
+  expect(await consoleOf(machine, failing('UnauthorizedOperation'))).toEqual({ text: '', kept: false });
+  await expect(consoleOf(machine, failing('RequestLimitExceeded'))).rejects.toThrow('no');
+});
+
+test('an image that goes while the list is made is nobody’s', async () => {
+  const image = { imageId: 'ami-00000001', state: 'available', tags: {}, properties: {}, build: 'web' };
+  const list = listImages({
+    places: ['us-east-1'],
+    regions: () =>
+      ({
+        images: { findOfAnyBuild: async () => [image] },
+        access: {
+          permissions: () =>
+            Promise.reject(Object.assign(new Error('no'), { name: 'UnauthorizedOperation' })),
+        },
+      }) as never,
+  });
+  expect(await list({ requestId: 'id', query: {} })).toMatchObject({
+    body: { images: [{ imageId: image.imageId, sharedWith: [] }] },
+  });
+});
+
+describe('pages of subscriptions', () => {
+  const listing = (stored: ReadonlyMap<string, string>, gone = '') =>
+    listSubscriptions({
+      records: {
+        list: async (prefix) => [...stored.keys()].filter((key) => key.startsWith(prefix)),
+        get: async (key) => {
+          if (key === gone) throw Object.assign(new Error('no'), { name: 'AccessDenied' });
+          return stored.get(key) ?? '';
+        },
+      },
+    });
+  const subscription = (text = '') =>
+    JSON.stringify({ recipe: { text }, updatedAt: '2026-11-26T12:00:00.000Z' });
+  const allOf = async (list: ReturnType<typeof listing>, limit: number) => {
+    const seen: string[][] = [];
+    let nextToken: string | undefined;
+    do {
+      const { body } = await list({ requestId: 'id', query: { limit, nextToken } });
+      seen.push(body.subscriptions.map(({ name }) => name));
+      nextToken = body.nextToken ?? undefined;
+    } while (nextToken !== undefined);
+    return seen;
+  };
+  const keyed = (names: readonly string[], text = '') =>
+    new Map(names.map((name) => [subscriptionKey(name), subscription(text)]));
+
+  test('have each once, by name, without what went meanwhile', async () => {
+    const stored = keyed(['dd', 'aa', 'cc', 'bb', 'ee']);
+    expect(await allOf(listing(stored), 2)).toEqual([['aa', 'bb'], ['cc', 'dd'], ['ee']]);
+    expect(await allOf(listing(stored), 5)).toEqual([['aa', 'bb', 'cc', 'dd', 'ee']]);
+    expect(await allOf(listing(stored, subscriptionKey('bb')), 2)).toEqual([['aa'], ['cc', 'dd'], ['ee']]);
+    expect(await allOf(listing(new Map()), 2)).toEqual([[]]);
+  });
+
+  test('end before an answer is too large', async () => {
+    const stored = keyed(['aa', 'bb', 'cc'], 'x'.repeat(1_500_000));
+    expect(await allOf(listing(stored), 100)).toEqual([['aa', 'bb'], ['cc']]);
+  });
+
+  test('do not begin at what is no name', async () => {
+    await expect(listing(new Map())({ requestId: 'id', query: { nextToken: '../x' } })).rejects.toMatchObject(
+      { status: 400, fields: [{ field: 'nextToken' }] },
+    );
+  });
 });
 
 test('a page token that is not of the list is the asker’s mistake, and no token is nobody’s', async () => {

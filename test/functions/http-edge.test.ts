@@ -152,6 +152,29 @@ describe('a request', () => {
   });
 });
 
+test('builds that somebody started by hand are listed and found, whatever he called them', async () => {
+  const at = '2026-11-26T12:00:00.000Z';
+  const odd = (id: string) =>
+    ({ id, recipe: id, status: 'RUNNING', startedAt: at, endedAt: null, seconds: 1, state: null }) as const;
+  const builds = ['web-15.1-test', "a+b=c@(d)!'", 'größer'].map(odd);
+  const listed = apiHandler('list-builds', async () => ({
+    status: 200 as const,
+    body: { builds, nextToken: null },
+  }));
+  expect(await call(listed)).toMatchObject({ status: 200, body: { builds } });
+
+  const asks = apiHandler('abort-build', async ({ params: { id } }) => ({
+    status: 202 as const,
+    body: { id, status: 'ABORTED' as const },
+  }));
+  for (const id of ['web-15.1-test', "a+b=c@(d)!'"]) {
+    expect(await call(asks, { pathParameters: { id } })).toMatchObject({ status: 202, body: { id } });
+  }
+  for (const id of ['a b', 'a/b', 'a:b', 'a%', 'a\u0000', 'x'.repeat(81)]) {
+    expect(await problem(asks, { pathParameters: { id } })).toMatchObject({ status: 400, field: 'id' });
+  }
+});
+
 describe('an error', () => {
   const text = { message: 'what happened', remedy: 'what next.' };
   test.each([
@@ -159,6 +182,7 @@ describe('an error', () => {
     ['ImageUnknown', 404],
     ['BuildRunning', 409],
     ['BuildEnded', 409],
+    ['BuildOfMatrix', 409],
     ['ImageInUse', 409],
     ['RecipeUnavailable', 400],
     ['MirrorUnreachable', 503],
