@@ -3,15 +3,20 @@ import { journalKey, openJournals } from './names.ts';
 import type { Records } from './ports.ts';
 import { type Journal, journalSchema } from './publication.ts';
 
+/** Each is a question to S3 and one to Step Functions, whose bucket for DescribeExecution holds 300 (Developer Guide, "Quotas"). */
+export const JOURNALS_AT_ONCE = 16;
+
 /** The journals of publications that have not come to an end. */
 export const journals = (records: Records) => {
-  async function read(build: string): Promise<Journal | undefined> {
-    // Listed, not just read: S3 says AccessDenied of a missing object to whoever may not list.
+  // Listed, not just read: S3 says AccessDenied of a missing object to whoever may not list.
+  const isOpen = async (build: string) => (await records.list(journalKey(build))).includes(journalKey(build));
+
+  /** Of a build that `open` named; undefined when it was closed since. */
+  async function readOpen(build: string): Promise<Journal | undefined> {
     const key = journalKey(build);
-    if (!(await records.list(key)).includes(key)) return undefined;
-    // The reaper may have closed it since.
-    const text = await records.get(key).catch((error: unknown) => {
-      if (error instanceof Error && error.name === 'NoSuchKey') return undefined;
+    const text = await records.get(key).catch(async (error: unknown) => {
+      const missing = error instanceof Error && error.name === 'NoSuchKey';
+      if (missing || !(await isOpen(build))) return undefined;
       throw error;
     });
     if (text === undefined) return undefined;
@@ -28,7 +33,8 @@ export const journals = (records: Records) => {
     );
   }
   return {
-    read,
+    readOpen,
+    read: async (build: string) => ((await isOpen(build)) ? await readOpen(build) : undefined),
     write: async (journal: Journal) =>
       await records.put(journalKey(journal.build), JSON.stringify(journal, null, 2)),
     close: async (build: string) => await records.delete(journalKey(build)),

@@ -1,14 +1,34 @@
 import { atOnce, REGIONS_AT_ONCE } from './at-once.ts';
+import { FactoryError } from './errors.ts';
 import { type Publisher, putParameter } from './flips.ts';
 import { type Journal, type Undo, undoStages } from './publication.ts';
 
+/** Has a parameter name again what it named before; an image that is gone meanwhile is named by nothing. */
+async function restoreParameter(
+  publisher: Publisher,
+  change: Extract<Undo, { readonly kind: 'parameter' }>,
+): Promise<void> {
+  const { images, parameters } = publisher.regions(change.region);
+  const isOurs = async () => (await parameters.get(change.name))?.value === change.imageId;
+  if (change.before === change.imageId || !(await isOurs())) return;
+  if (change.before !== null) {
+    try {
+      await putParameter(publisher, change, change.before);
+      return;
+    } catch (error) {
+      // Asked only after that: an image of somebody else's may be there without being shown to us.
+      const refused = error instanceof FactoryError && error.name === 'ParameterRefused';
+      if (!refused || (await images.describe(change.before)) !== undefined) throw error;
+      if (!(await isOurs())) return;
+    }
+  }
+  await parameters.delete(change.name);
+}
+
 async function undo(publisher: Publisher, change: Undo): Promise<void> {
-  const { access, images, parameters } = publisher.regions(change.region);
+  const { access, images } = publisher.regions(change.region);
   if (change.kind === 'parameter') {
-    const there = await parameters.get(change.name);
-    if (there?.value !== change.imageId || change.before === change.imageId) return;
-    if (change.before === null) await parameters.delete(change.name);
-    else await putParameter(publisher, change, change.before);
+    await restoreParameter(publisher, change);
     return;
   }
   // With an image that is gone, all that was changed of it is gone, too.

@@ -1,5 +1,6 @@
+import { atOnce } from './at-once.ts';
 import { FactoryError } from './errors.ts';
-import type { journals } from './journals.ts';
+import { JOURNALS_AT_ONCE, type journals } from './journals.ts';
 import type { Outcomes } from './ports.ts';
 import type { Journal } from './publication.ts';
 
@@ -25,20 +26,24 @@ export async function rivalsOf(
   kept: ReturnType<typeof journals>,
   outcomes: Outcomes,
 ): Promise<string[]> {
-  const rivals: string[] = [];
-  for (const build of await kept.open()) {
-    if (build === scope.build) continue;
-    // Undefined when it was closed meanwhile.
-    const journal = await kept.read(build);
-    if (journal === undefined || !meet(scope, journal)) continue;
+  async function isRival(build: string): Promise<boolean> {
+    const journal = await kept.readOpen(build);
+    if (journal === undefined || !meet(scope, journal)) return false;
     const { matrix } = journal;
     // It would wait for the matrix, and the matrix for it.
     if (matrix !== undefined && matrix === scope.matrix) throw oneOfTwo(scope, build);
     const succeeded =
       matrix === undefined ? await outcomes.succeeded(build) : await outcomes.matrixSucceeded(matrix);
-    if (!succeeded) rivals.push(build);
+    return !succeeded;
   }
-  return rivals;
+
+  const others = (await kept.open()).filter((build) => build !== scope.build);
+  const results = await atOnce(JOURNALS_AT_ONCE, others, isRival);
+  return others.filter((_build, index) => {
+    const result = results[index];
+    if (result?.status === 'rejected') throw result.reason;
+    return result?.value;
+  });
 }
 
 const oneOfTwo = ({ build, parameters }: Scope, other: string): FactoryError =>

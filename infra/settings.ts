@@ -49,7 +49,7 @@ export interface FoundrySettings {
   readonly kmsKeys?: readonly string[];
   /** Who hears of builds and images; the event bus does in any case. */
   readonly notify: NotifySettings;
-  /** The reaper only tells what it would end. */
+  /** The reaper only tells what it would end; readers are given back what they saw all the same. */
   readonly reaperDryRun: boolean;
   /** How many days an image that retires is put away before it is deleted. */
   readonly quarantineDays: number;

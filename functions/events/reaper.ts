@@ -60,7 +60,7 @@ interface ReaperDependencies {
 
 export interface ReaperSummary {
   readonly dryRun: boolean;
-  /** Publications of which readers do not see anything any more, or would not. */
+  /** Publications of which readers do not see anything any more, in a dry run, too. */
   readonly rolledBack: number;
   /** What was ended, or would be. */
   readonly reaped: Readonly<Record<ThingKind, number>>;

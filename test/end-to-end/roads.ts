@@ -12,6 +12,7 @@ import { DeleteParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { AwsClient } from 'aws4fetch';
 import { expect } from 'vitest';
 import { factoryApi } from '../../cli/api.ts';
+import { matrixBuildKey } from '../../core/names.ts';
 import type { Journal } from '../../core/publication.ts';
 import { FINGERPRINT } from '../../local/demo-release/signing-key.ts';
 import type { RecordedCall } from '../../local/faults.ts';
@@ -108,16 +109,21 @@ const breaksAtLatest = ({ cloud: { faults } }: Factory) =>
     times: Number.POSITIVE_INFINITY,
   });
 
+/** When the last region has it: so there is something to put back in each. */
 const stopsAtLatest =
   (name: string) =>
   ({ cloud: { faults, region, accountId }, sfn }: Factory) => {
     const executionArn = `arn:aws:states:${region}:${accountId}:execution:ami-foundry-build-image:${name}`;
+    const without = new Set<string>([region, ...COPY_REGIONS]);
     faults.add({
       action: 'PutParameter',
-      region: 'us-west-2',
-      where: isLatest,
+      where: (call) => call.caller === 'ami-foundry-publish' && isLatest(call),
       afterEffect: true,
-      strike: async () => void (await sfn.send(new StopExecutionCommand({ executionArn }))),
+      times: without.size,
+      strike: async (call) => {
+        without.delete(call.region);
+        if (without.size === 0) await sfn.send(new StopExecutionCommand({ executionArn }));
+      },
     });
   };
 
@@ -525,6 +531,15 @@ async function asksForMatrices(factory: Factory): Promise<void> {
   const first = await start('first');
   expect(first).toMatchObject({ kind: 'matrix', created: true });
   expect(await ended(first.id)).toMatchObject({ status: 'SUCCEEDED', summary: { succeeded: 2 } });
+  // A build that has a name and did not begin yet is asked for by it.
+  await factory.s3.send(
+    new PutObjectCommand({
+      Bucket: factory.artifactsBucket,
+      Key: matrixBuildKey(first.id, 2, 'has-not-begun'),
+      Body: '{}',
+    }),
+  );
+  expect(await ended(first.id)).toMatchObject({ summary: { total: 2, succeeded: 2 } });
   // A name that is taken: the next attempt. And a journal that is still open: how its matrix ended is asked.
   await factory.s3.send(
     new PutObjectCommand({

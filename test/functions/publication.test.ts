@@ -305,6 +305,22 @@ describe('beside another publication', () => {
     expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
   });
 
+  test('of which S3 says only that it may not be read, as of what is missing: goes on when it is closed', async () => {
+    const at = stage();
+    at.world.objects.set(OTHER, other(at));
+    const get = at.world.records.get.bind(at.world.records);
+    let closes = false;
+    at.world.records.get = async (key) => {
+      if (key !== OTHER) return await get(key);
+      if (closes) at.world.objects.delete(OTHER);
+      throw awsError('AccessDenied');
+    };
+    await expect(at.publish()).rejects.toMatchObject({ name: 'AccessDenied' });
+    closes = true;
+    await at.publish();
+    expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
   test('that began at the same moment: gives way, and writes down what was there only when it may begin', async () => {
     const at = stage();
     const before = at.readers();

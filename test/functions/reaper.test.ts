@@ -777,13 +777,64 @@ describe('copies in other regions', () => {
       expect(latest()).toEqual(old);
     });
 
-    test('a dry run tells, and changes nothing', async () => {
-      const { fake, latest } = halfPublished();
-      const before = latest();
+    test('a dry run is about reaping: readers are given back what they saw, and the next publication may begin', async () => {
+      const { fake, places, latest, old } = halfPublished();
+      fake.heldExecutions.set(BUILD, { ...aborted, endedAt: fake.time - 60 * MINUTE } as BuildExecution);
+      expect(await reapAll(fake, {}, { DRY_RUN: true })).toMatchObject({ rolledBack: 1, uncertain: 0 });
+      expect([latest(), world.objects.size]).toEqual([old, 0]);
+      for (const { region, imageId } of places) {
+        expect(world.region(region).heldImages.has(imageId)).toBe(true);
+      }
+    });
+
+    test('a parameter whose old image is gone meanwhile names nothing, and the journal goes', async () => {
+      const { fake, latest, old } = halfPublished();
+      fake.heldExecutions.set(BUILD, { ...aborted, endedAt: fake.time - 60 * MINUTE } as BuildExecution);
+      world.region('eu-west-1').heldImages.delete(old[1] ?? '');
+      expect(await reapAll(fake)).toMatchObject({ rolledBack: 1, uncertain: 0 });
+      expect([latest(), world.objects.size]).toEqual([[old[0], undefined, old[2]], 0]);
+    });
+
+    test('one whose old image is there and is refused stays as it is, and is told', async () => {
+      const { fake, latest, old, places } = halfPublished();
+      fake.heldExecutions.set(BUILD, { ...aborted, endedAt: fake.time - 60 * MINUTE } as BuildExecution);
+      const image = world.region('eu-west-1').heldImages.get(old[1] ?? '');
+      if (image) image.state = 'disabled';
+      await expect(reapAll(fake)).rejects.toMatchObject({
+        message: expect.stringContaining(`in eu-west-1: ${LATEST}: ParameterRefused`),
+      });
+      const copy = places.find(({ region }) => region === 'eu-west-1');
+      expect([latest(), world.objects.size]).toEqual([[old[0], copy?.imageId, old[2]], 1]);
+    });
+
+    test('each of many journals is read once and its matrix asked for once; one that cannot be read keeps no other', async () => {
+      const { fake } = halfPublished();
+      const [text = ''] = world.objects.values();
+      for (let number = 0; number < 40; number++) {
+        const build = `one-of-${number}`;
+        world.objects.set(
+          `publications/open/${build}.json`,
+          JSON.stringify({ ...JSON.parse(text), build, matrix: 'the-matrix' }),
+        );
+        fake.heldExecutions.set(build, { ...aborted, outcome: 'SUCCEEDED' } as BuildExecution);
+      }
+      world.objects.set(`publications/open/${BUILD}.json`, '{}');
       fake.heldExecutions.set(BUILD, aborted);
-      expect(await reapAll(fake, {}, { DRY_RUN: true })).toMatchObject({ rolledBack: 1 });
-      expect(latest()).toEqual(before);
-      expect(lines.some(({ message }) => message === 'would roll back')).toBe(true);
+      matrices.set('the-matrix', { ...aborted, outcome: 'SUCCEEDED' } as BuildExecution);
+      const reads = { matrix: 0, lists: 0 };
+      const get = matrices.get.bind(matrices);
+      const list = world.records.list.bind(world.records);
+      matrices.get = (name) => {
+        reads.matrix++;
+        return get(name);
+      };
+      world.records.list = async (prefix) => {
+        reads.lists++;
+        return await list(prefix);
+      };
+      await expect(reapAll(fake)).rejects.toMatchObject({ name: 'LeftoversRemain' });
+      expect([...world.objects.keys()]).toEqual([`publications/open/${BUILD}.json`]);
+      expect(reads).toEqual({ matrix: 1, lists: 1 });
     });
 
     test('a build that runs, or has succeeded, is let be; the journal of what succeeded goes', async () => {
