@@ -67,10 +67,23 @@ export async function findRelease(recipe: ReleaseWish, mirror: ReleaseReader): P
   };
 }
 
-/** Epoch seconds of the day a release was built, as its directory says. */
+/** Epoch seconds of the day a release was built, as its directory says. Throws `MirrorUnreachable`. */
 export async function buildDate(directory: string, mirror: ReleaseReader): Promise<number> {
-  const answer = await mirror.read(`${directory}/BUILDDATE`);
-  return answer.status === 'found' ? dateOf(answer.text) : UNDATED;
+  return dateOf((await textAt(`${directory}/BUILDDATE`, mirror)) ?? '');
+}
+
+/** What a file of a release says; undefined when it is not there. What nobody can tell is no answer: another date makes another image. */
+async function textAt(url: string, mirror: ReleaseReader): Promise<string | undefined> {
+  const answer = await mirror.read(url);
+  if (answer.status === 'found') return answer.text;
+  // S3 answers 403 for what is not there, to who may read a bucket and not list it (GetObject, Amazon S3 API Reference), as Plan may.
+  const absent = answer.status === 'absent' || (url.startsWith('s3://') && answer.reason === 'HTTP 403');
+  if (absent) return undefined;
+  throw new FactoryError('MirrorUnreachable', {
+    message: `nobody can tell whether the release has ${url}: ${answer.reason}`,
+    remedy:
+      'try again later. A server that answers 403 for what is not there has to have the file: add it to your source.',
+  });
 }
 
 const dateOf = (text: string): number => {
@@ -89,10 +102,9 @@ export function builtOn(text: string): string | undefined {
 /** What REVISION says: the hash of a commit; undefined when it is no REVISION. */
 export const revisionIn = (text: string): string | undefined => /^([0-9a-f]{7,40})\s*$/.exec(text)?.[1];
 
-/** The commit that a release was built from, where its directory says so. */
+/** The commit that a release was built from, where its directory says so. Throws `MirrorUnreachable`. */
 export async function revisionOf(directory: string, mirror: ReleaseReader): Promise<string | undefined> {
-  const answer = await mirror.read(`${directory}/REVISION`);
-  return answer.status === 'found' ? revisionIn(answer.text) : undefined;
+  return revisionIn((await textAt(`${directory}/REVISION`, mirror)) ?? '');
 }
 
 async function explainAbsence(

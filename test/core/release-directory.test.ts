@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Mirror, MirrorAnswer } from '../../core/ports.ts';
 import { parseRecipe } from '../../core/recipe.ts';
-import { findRelease } from '../../core/release-directory.ts';
+import { findRelease, revisionOf } from '../../core/release-directory.ts';
 import { rejected } from './caught.ts';
 import { demo } from './legal-recipes.ts';
 
@@ -76,6 +76,26 @@ describe('a release is found', () => {
       expect(found.builtAt).toBe(Date.UTC(2000, 0, 1) / 1000);
     },
   );
+
+  test.each(['https://b', 's3://own'])('unless nobody can tell its date: %s', async (host) => {
+    const source = `${host}/r`;
+    const own = parseRecipe({ ...demo, source, mirrors: [A] });
+    const port = mirrors({ [`${source}/MANIFEST`]: MANIFEST }, [`${source}/BUILDDATE`, `${source}/REVISION`]);
+    expect((await rejected(findRelease(own, port))).name).toBe('MirrorUnreachable');
+    expect((await rejected(revisionOf(source, port))).name).toBe('MirrorUnreachable');
+  });
+
+  test('and dated 2000-01-01 when S3 refuses BUILDDATE: Plan may not list the bucket', async () => {
+    const source = 's3://own/r';
+    const { read } = mirrors({ [`${source}/MANIFEST`]: MANIFEST });
+    const port = {
+      read: async (url: string): Promise<MirrorAnswer> =>
+        url.endsWith('/MANIFEST') ? read(url) : { status: 'unreachable', reason: 'HTTP 403' },
+    };
+    const own = parseRecipe({ ...demo, source, mirrors: [A] });
+    expect((await findRelease(own, port)).builtAt).toBe(Date.UTC(2000, 0, 1) / 1000);
+    expect(await revisionOf(source, port)).toBeUndefined();
+  });
 
   test('and dated 2000-01-01 without BUILDDATE', async () => {
     const found = await findRelease(recipe, mirrors({ [`${directory(A)}/MANIFEST`]: MANIFEST }));
