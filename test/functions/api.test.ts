@@ -6,6 +6,7 @@ import { consoleOf } from '../../core/build-machines.ts';
 import { FactoryError } from '../../core/errors.ts';
 import { subscriptionKey } from '../../core/names.ts';
 import type { BuildRun, BuildRuns } from '../../core/ports.ts';
+import { startAttempt } from '../../core/start-attempts.ts';
 import { readSubscription } from '../../core/subscriptions.ts';
 import { listBuilds } from '../../functions/api/list-builds.ts';
 import { listImages } from '../../functions/api/list-images.ts';
@@ -95,6 +96,20 @@ describe('a build that is asked for', () => {
     world.runs.set(id, held);
     expect(await start({ recipe })).toMatchObject({ status: 202, body: { id: `${id}-2`, created: true } });
     expect(await start({ recipe })).toMatchObject({ status: 200, body: { id: `${id}-2`, created: false } });
+  });
+
+  test('by an older name, while a later attempt runs, is that one', async () => {
+    const world = memory();
+    const names = (attempt: number) => `web-${attempt}`;
+    for (const [name, status] of [
+      ['web-2', 'FAILED'],
+      ['web-4', 'RUNNING'],
+    ] as const)
+      world.runs.set(name, world.found(name, '{}', status));
+    const ask = { names, input: '{}', now: world.clock.now() };
+    expect(await startAttempt(world.builds, ask)).toEqual({ id: 'web-4', created: false });
+    world.runs.set('web-4', world.found('web-4', '{}', 'SUCCEEDED'));
+    expect(await startAttempt(world.builds, ask)).toEqual({ id: 'web-1', created: true });
   });
 
   test('after it has ended is the next attempt', async () => {
