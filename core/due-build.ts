@@ -5,6 +5,9 @@ import type { Subscribe } from './recipe-subscription.ts';
 import type { ReleaseSight } from './release-sight.ts';
 import { resumableUntil } from './resumable.ts';
 
+/** What a run of the watcher may take. */
+export const WATCH_SECONDS = 300;
+
 const DAY = 24 * 3_600_000;
 
 /** The longest that a build waits which fails again and again: somebody has to look at it, and may resume it at once. */
@@ -39,13 +42,16 @@ const standing = ({ recipe, recipeDigest, now }: Combination, images: readonly I
 /** Why a build may be wanted, as far as images tell; undefined when all is well. */
 export function reasonToBuild(combination: Combination, images: readonly Image[]): Reason | undefined {
   const { subscribe, sight, patches, now } = combination;
-  const [image] = standing(combination, images);
+  const there = standing(combination, images);
+  const [image] = there;
   if (image === undefined) return 'missing';
   const { [tagKey.builtOn]: builtOn, [tagKey.revision]: revision } = image.tags;
   // Images of before the tags say nothing about it.
   if ((builtOn ?? sight.builtOn) !== sight.builtOn || (revision ?? sight.revision) !== sight.revision)
     return 'rebuilt';
-  if (patches !== undefined && arePatchesNewer(image.tags[tagKey.patches], patches)) return 'patches';
+  // Any of them will do: patches that are taken back make the content of an earlier image, which a build would take over again and again.
+  if (patches !== undefined && there.every(({ tags }) => arePatchesNewer(tags[tagKey.patches], patches)))
+    return 'patches';
   if (isOlder(image.startedAt, subscribe.maxAge, now)) return 'age';
   return undefined;
 }

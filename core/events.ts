@@ -124,6 +124,7 @@ export const busEvents = {
   'Release Seen': {
     when: 'A release appeared whole on a mirror that the release watcher looks at, or was built anew there.',
     detail: z.strictObject({
+      id: build.id,
       release: text('As its directory is called, such as 15.1-RELEASE.'),
       architecture: z.enum(['amd64', 'arm64']),
       builtOn: orNull(z.string(), 'BUILDDATE, YYYY-MM-DD.'),

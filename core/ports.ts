@@ -523,7 +523,12 @@ export interface Parameters {
 export type MirrorAnswer =
   | { readonly status: 'found'; readonly text: string }
   | { readonly status: 'absent' }
-  | { readonly status: 'unreachable'; readonly reason: string };
+  | {
+      readonly status: 'unreachable';
+      readonly reason: string;
+      /** It said nothing at all: the network failed, or the time was over. The next question would take as long. */
+      readonly silent?: true;
+    };
 
 export type MirrorDigest =
   | { readonly status: 'found'; readonly sha256: string; readonly bytes: number }

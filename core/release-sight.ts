@@ -1,6 +1,6 @@
 import { FactoryError } from './errors.ts';
 import { type ReleaseSet, selectSets } from './manifest.ts';
-import type { Mirror, MirrorFiles } from './ports.ts';
+import type { Mirror, MirrorAnswer, MirrorBytes, MirrorDigest, MirrorFiles, MirrorHead } from './ports.ts';
 import type { Recipe } from './recipe.ts';
 import {
   builtOn,
@@ -33,23 +33,45 @@ const seen = <T>(value: T): Look<T> => ({ status: 'seen', value });
 const waits = (because: string) => ({ status: 'waits', because }) as const;
 const failed = (because: string) => ({ status: 'failed', because }) as const;
 
-/** Asks for everything once: what a mirror says at the beginning of a run holds for all of it. */
-export function remembering(mirror: Mirrors): Mirrors {
-  const once = <T>(ask: (url: string) => Promise<T>) => {
-    const answers = new Map<string, Promise<T>>();
-    return (url: string): Promise<T> => {
-      const answer = answers.get(url) ?? ask(url);
+type Unreachable = Extract<MirrorAnswer, { readonly status: 'unreachable' }>;
+
+/**
+ * Asks for everything once: what a mirror says at the beginning of a run holds for all of it. A server that is silent is asked no more, as
+ * each question would take as long; and nobody is, when the run has no time left for an answer.
+ */
+export function remembering(mirror: Mirrors, isLate: () => boolean): Mirrors {
+  const once = <T extends { readonly status: string }>(
+    ask: (url: string) => Promise<T | Unreachable>,
+    silent: Map<string, Unreachable>,
+  ) => {
+    const answers = new Map<string, Promise<T | Unreachable>>();
+    const answerOf = async (url: string): Promise<T | Unreachable> => {
+      const origin = new URL(url).origin;
+      const outage = silent.get(origin);
+      if (outage !== undefined) return outage;
+      if (isLate()) return { status: 'unreachable', reason: 'not asked: the run has no time left' };
+      const answer = await ask(url);
+      if (isSilent(answer)) silent.set(origin, answer);
+      return answer;
+    };
+    return (url: string): Promise<T | Unreachable> => {
+      const answer = answers.get(url) ?? answerOf(url);
       answers.set(url, answer);
       return answer;
     };
   };
+  const silent = new Map<string, Unreachable>();
   return {
-    read: once((url) => mirror.read(url)),
-    digest: once((url) => mirror.digest(url)),
-    head: once((url) => mirror.head(url)),
-    bytes: once((url) => mirror.bytes(url)),
+    read: once<MirrorAnswer>((url) => mirror.read(url), silent),
+    // A catalogue that takes too long says nothing about small files.
+    digest: once<MirrorDigest>((url) => mirror.digest(url), new Map()),
+    head: once<MirrorHead>((url) => mirror.head(url), silent),
+    bytes: once<MirrorBytes>((url) => mirror.bytes(url), silent),
   };
 }
+
+const isSilent = (answer: { readonly status: string }): answer is Unreachable =>
+  answer.status === 'unreachable' && 'silent' in answer && answer.silent === true;
 
 /** The names of releases that a mirror's index lists. */
 export async function listReleases(

@@ -83,6 +83,7 @@ export const exampleEvents: { readonly [Type in BusEventType]: DetailOf<Type> } 
   'Image Restored': edition,
   'Image Retired': edition,
   'Release Seen': {
+    id: '15.1-RELEASE/arm64/5e4d3c2b1a6f/2026-06-12',
     release: '15.1-RELEASE',
     architecture: 'arm64',
     builtOn: '2026-06-12',

@@ -152,9 +152,12 @@ export function factoryFunction(
     timeout,
     environment,
     grants,
+    retryAttempts,
   }: {
     readonly description: string;
     readonly timeout: Duration;
+    /** How often Lambda repeats a call that nobody waits for and that failed: twice, when absent. */
+    readonly retryAttempts?: 0;
     readonly environment: Readonly<Record<string, string>>;
     readonly grants: readonly PolicyStatement[];
   },
@@ -193,6 +196,7 @@ export function factoryFunction(
     environment: { ...environment },
     role,
     logGroup,
+    ...(retryAttempts === undefined ? {} : { retryAttempts }),
   });
   return { lambda, role };
 }

@@ -30,7 +30,8 @@ export function schedule(
           }),
         },
       }).roleArn,
-      // The next run does what this one would have; a day is the most that Scheduler keeps an event.
+      // For a call that Lambda does not take. What a call comes to, Scheduler never learns: that is Lambda's to repeat (factoryFunction). The next run
+      // does what this one would have; a day is the most that Scheduler keeps an event.
       retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: Math.min(minutes * 60, 86_400) },
     },
   });

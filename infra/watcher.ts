@@ -4,6 +4,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { CfnElement } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { WATCH_SECONDS } from '../core/due-build.ts';
 import { SOURCE, watcherEventTypes } from '../core/events.ts';
 import type { EnvironmentOf } from '../core/function-environment.ts';
 import { seenReleasesKey, subscriptionKey, subscriptions, watchedStarts } from '../core/names.ts';
@@ -18,7 +19,7 @@ import { buildImageName } from './state-machine.ts';
 const EVERY_MINUTES = 60;
 
 /** Some hundred small files of a mirror, with retries for one that is slow. */
-const TIMEOUT = Duration.minutes(5);
+const TIMEOUT = Duration.seconds(WATCH_SECONDS);
 
 interface WatcherTargets {
   readonly stateMachine: StateMachine;
@@ -61,6 +62,8 @@ export function watcher(scope: Construct, targets: WatcherTargets): void {
   const { lambda, role } = factoryFunction(scope, 'watch-releases', {
     description: 'starts builds of subscribed recipes when releases appear',
     timeout: TIMEOUT,
+    // A run that names a problem may have started builds: its repetition would start as many more within minutes.
+    retryAttempts: 0,
     environment,
     grants: grants(scope, targets),
   });

@@ -47,7 +47,7 @@ export const httpMirror = (
       } catch (error) {
         // fetch throws TypeError for every network failure, with the system's error as its cause, and DOMException on time-out.
         if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-        answer = { status: 'unreachable', reason: reasonOf(error) };
+        answer = { status: 'unreachable', reason: reasonOf(error), silent: true };
       }
       if (answer.status !== 'unreachable') return answer;
       if (attempt < TRIES) await pause(250 * 4 ** (attempt - 1));

@@ -7,6 +7,7 @@ import {
   mayStart,
   type Reason,
   reasonToBuild,
+  WATCH_SECONDS,
 } from '../../core/due-build.ts';
 import { FactoryError } from '../../core/errors.ts';
 import type { BusEventType, DetailOf } from '../../core/events.ts';
@@ -79,11 +80,16 @@ export interface WatcherSummary {
 /** Each launches a worker of two processors: ten, which a new account may have at once, and the rest an hour later. */
 const MOST_STARTS = 5;
 
+/** Nothing is begun after these: one catalogue that does not come takes two minutes, and what a run has seen has to be noted. */
+const LATE_SECONDS = WATCH_SECONDS - 130;
+
 /** Small files of one server: as many as a browser would ask for at once. */
 const REQUESTS_AT_ONCE = 6;
 
 /** How many attempts before the last are looked at: enough to tell a row of failures from a single one. */
 const ATTEMPTS_BACK = 5;
+
+const HOUR = 3_600_000;
 
 type Architecture = Recipe['architecture'];
 
@@ -100,7 +106,9 @@ interface Wanted {
  */
 export const watchReleases = (world: WatcherDependencies) => async (): Promise<WatcherSummary> => {
   const { records, log, settings } = world;
-  const mirror = remembering(world.mirror);
+  const begun = world.clock.now();
+  const isLate = () => world.clock.now() - begun > LATE_SECONDS * 1000;
+  const mirror = remembering(world.mirror, isLate);
   const problems: string[] = [];
   /** What goes wrong with one thing keeps no other back. */
   const apart = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
@@ -113,7 +121,8 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
   };
 
   const before = await readSeenReleases(records);
-  const subscriptions = await readSubscriptions(records, apart);
+  // Another one is first each hour: what a run does not come to is not always the same.
+  const subscriptions = rotated(await readSubscriptions(records, apart), Math.floor(begun / HOUR));
   const listed = await listPlaces(
     [
       ...(settings.WATCHED_MIRRORS ?? []).flatMap((url) => placesOf([url], ['amd64', 'arm64'])),
@@ -122,14 +131,17 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
     mirror,
     problems,
   );
-  const levels = patchLevels(world.updates);
+  const levels = patchLevels(world.updates, isLate);
   const known = await seeReleases(world, mirror, before.releases, listed, levels, problems);
 
   const wanted = subscriptions.flatMap((subscription): Wanted[] =>
     subscription.architectures.flatMap((architecture) => {
-      const names = subscription.recipe.mirrors.flatMap(
-        (url) => listed.get(placeKey(url, architecture)) ?? [],
-      );
+      const lists = subscription.recipe.mirrors.map((url) => listed.get(placeKey(url, architecture)));
+      // A mirror that does not answer may have what the others lack: an older release must not become the newest.
+      const remembered = lists.includes(undefined)
+        ? [...known.values()].filter((one) => one.architecture === architecture).map(({ release }) => release)
+        : [];
+      const names = [...lists.flatMap((list) => list ?? []), ...remembered];
       return wantedReleases(subscription.subscribe, names).map((release) => ({
         subscription,
         release,
@@ -139,7 +151,15 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
   );
   let [started, waiting] = [0, 0];
   const images = wanted.length > 0 ? await world.images.findOfAnyBuild() : [];
-  for (const each of wanted) {
+  for (const [index, each] of wanted.entries()) {
+    if (isLate()) {
+      const rest = wanted.length - index;
+      waiting += rest;
+      problems.push(
+        `${rest} of ${wanted.length} combinations, from ${Object.values(namesOf(each)).join(' ')} on, were not looked at: the run had taken ${LATE_SECONDS} s; the next run begins with another subscription`,
+      );
+      break;
+    }
     const what = `${each.subscription.recipe.name} of ${each.release} ${each.architecture}`;
     const put = (because: string) => {
       waiting++;
@@ -158,8 +178,8 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
         return;
       }
       const { build, recipe, reason } = found;
-      const begun = await world.runs.start(build, buildInput(recipe));
-      if (begun === 'taken') {
+      const start = await world.runs.start(build, buildInput(recipe));
+      if (start === 'taken') {
         // Another run was faster, and its build is over already.
         put(`${build} was started by somebody else`);
         return;
@@ -167,7 +187,7 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
       started++;
       log('started', { ...namesOf(each), build, reason });
       // The same for each of two runs that started it at once.
-      const at = new Date(begun.startedAt).toISOString();
+      const at = new Date(start.startedAt).toISOString();
       const { release, architecture } = each;
       await records.put(watchedStartKey(recipe.name, { at, release, architecture, build }), '{}');
     });
@@ -186,6 +206,11 @@ export const watchReleases = (world: WatcherDependencies) => async (): Promise<W
     remedy:
       'nothing, if the next run succeeds; else see to what is named: a mirror, a subscription, a permission.',
   });
+};
+
+const rotated = <T>(items: readonly T[], by: number): T[] => {
+  const first = items.length > 0 ? by % items.length : 0;
+  return [...items.slice(first), ...items.slice(0, first)];
 };
 
 const namesOf = ({ subscription, release, architecture }: Wanted) => ({
@@ -243,12 +268,13 @@ async function listPlaces(
 
 type PatchLevels = (release: string, architecture: Architecture) => Promise<Look<number | undefined>>;
 
-/** Asks the update server for each release once, and no more after it did not answer. */
-function patchLevels(updates: UpdateServer): PatchLevels {
+/** Asks the update server for each release once, and no more after it did not answer or when the time is over. */
+function patchLevels(updates: UpdateServer, isLate: () => boolean): PatchLevels {
   const asked = new Map<string, ReturnType<PatchLevels>>();
   let outage: string | undefined;
   const ask: PatchLevels = async (release, architecture) => {
     if (outage !== undefined) return { status: 'failed', because: outage };
+    if (isLate()) return { status: 'failed', because: 'the update server was not asked: no time was left' };
     try {
       return { status: 'seen', value: await updates.patchLevel(release, architecture) };
     } catch (error) {
@@ -289,7 +315,7 @@ async function seeReleases(
     const level = look.status === 'seen' && watched ? await levels(release, architecture) : undefined;
     return { look, level };
   });
-  const news: SeenRelease[] = [];
+  const news: { readonly seen: SeenRelease; readonly old: SeenRelease | undefined }[] = [];
   /** One release of each mirror that lists what it does not give. */
   const outages = new Map<string, string>();
   const told = new Set<string>();
@@ -320,24 +346,32 @@ async function seeReleases(
       firstSeenAt: same ? old.firstSeenAt : now,
     };
     known.set(key, seen);
-    if (!same) news.push(seen);
+    if (!same) news.push({ seen, old });
   }
   problems.push(...[...outages.values()].map((because) => `mirror ${because}`));
-  try {
-    // On the first day everything is new, which is no news.
-    for (const { release, architecture, builtOn, revision } of before.length > 0 ? news : []) {
-      const detail: DetailOf<'Release Seen'> = { release, architecture, builtOn, revision };
+  const noted = new Map(known);
+  // On the first day everything is new, which is no news.
+  for (const { seen, old } of before.length > 0 ? news : []) {
+    const { release, architecture, builtOn, revision } = seen;
+    const id = [release, architecture, revision, builtOn].join('/');
+    const detail: DetailOf<'Release Seen'> = { id, release, architecture, builtOn, revision };
+    try {
       await notices.tell('Release Seen' satisfies BusEventType, detail);
-      log('release seen', { release, architecture, builtOn, revision });
+      log('release seen', detail);
+    } catch (error) {
+      problems.push(`event Release Seen of ${id}: ${reasonIn(error)}`);
+      // What nobody was told of is new for the next run too.
+      if (old === undefined) noted.delete(releaseKey(seen));
+      else noted.set(releaseKey(seen), old);
     }
+  }
+  try {
     await records.put(
       seenReleasesKey,
-      JSON.stringify({ checkedAt: now, releases: [...known.values()] }, undefined, 1),
+      JSON.stringify({ checkedAt: now, releases: [...noted.values()] }, undefined, 1),
     );
   } catch (error) {
-    problems.push(
-      `${seenReleasesKey}: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`,
-    );
+    problems.push(`${seenReleasesKey}: ${reasonIn(error)}`);
   }
   return known;
 }
@@ -423,13 +457,18 @@ async function attemptsAt(
     const run = await runs.find(nameOf(attempt));
     if (run !== undefined) attempts.push(run);
     // Old ones are forgotten before young ones, and people start builds too.
-    else if (attempt > last) return { attempts, next: nameOf(attempt) };
+    else if (attempt > last) return { attempts: inTime(attempts), next: nameOf(attempt) };
   }
 }
+
+/** The number of an attempt does not tell its age: a name that was forgotten is given away again. */
+const inTime = (attempts: readonly Attempt[]): Attempt[] =>
+  [...attempts].sort((a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt));
 
 const told = (error: unknown): string =>
   error instanceof FactoryError
     ? `${error.code}: ${error.message.split('\nRemedy: ')[0]?.replaceAll('\n', ' ') ?? ''}`
-    : error instanceof Error
-      ? `${error.name}: ${error.message}`
-      : String(error);
+    : reasonIn(error);
+
+const reasonIn = (error: unknown): string =>
+  error instanceof Error ? `${error.name}: ${error.message}` : String(error);

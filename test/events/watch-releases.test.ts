@@ -9,6 +9,7 @@ import { WatchedFactory } from './watched-factory.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
+const LAGGING = 'https://lagging.example';
 const every = ['RELEASE', 'RC', 'BETA'];
 
 let factory: WatchedFactory;
@@ -218,6 +219,74 @@ describe('one of several mirrors', () => {
     expect(await failingRun()).toMatch(/down\.example.*ETIMEDOUT/);
     expect(factory.builds).toEqual(['15.0-RELEASE amd64']);
   });
+
+  test('that is down, while the other lags: the newest that was ever seen stays the newest', async () => {
+    goTo(/^before/);
+    factory.mirror.apply({ amd64: { '15.1-RELEASE': 'whole 20260610 4d3c2b1a5e6f' } });
+    factory.subscribe('web', { mirrors: [MIRROR, LAGGING] });
+    const { read } = factory.mirror;
+    const whole = factory.mirror.read;
+    let down = false;
+    factory.mirror.read = async (url) => {
+      if (url.startsWith(MIRROR)) return down ? { status: 'unreachable', reason: 'ETIMEDOUT' } : whole(url);
+      if (url.includes('15.1-RELEASE')) return { status: 'absent' };
+      const answer = await read(url.replace(LAGGING, MIRROR));
+      return answer.status === 'found'
+        ? { status: 'found', text: answer.text.replaceAll('15.1-RELEASE', 'ISO') }
+        : answer;
+    };
+    await factory.run();
+    down = true;
+    factory.time += HOUR;
+    expect(await failingRun()).toMatch(/web of 15\.1-RELEASE amd64/);
+    expect(factory.builds).toEqual(['15.1-RELEASE amd64']);
+  });
+
+  test('that is silent is asked once, and keeps no other subscription back', async () => {
+    goTo(/^before/);
+    const { read } = factory.mirror;
+    let asked = 0;
+    factory.mirror.read = async (url) => {
+      if (!url.startsWith('https://down.example')) return await read(url);
+      asked++;
+      return { status: 'unreachable', reason: 'ETIMEDOUT', silent: true };
+    };
+    for (const name of ['web-a', 'web-b', 'web-c'])
+      factory.subscribe(name, { mirrors: ['https://down.example', MIRROR] });
+    expect(await failingRun()).toMatch(/down\.example.*ETIMEDOUT/);
+    expect(asked).toBe(1);
+    expect(factory.builds).toHaveLength(3);
+  });
+});
+
+describe('a run that takes too long', () => {
+  test('ends in time, says what it did not look at, and each subscription has its turn', async () => {
+    goTo(/^before/);
+    const names = ['web-a', 'web-b', 'web-c', 'web-d'];
+    for (const name of names) factory.subscribe(name);
+    const put = factory.records.put.bind(factory.records);
+    factory.records.put = async (key, text) => {
+      if (key.startsWith('started/')) factory.time += 200_000;
+      await put(key, text);
+    };
+    for (let run = 0; run < 4; run++, factory.time += HOUR) {
+      expect(await failingRun()).toMatch(/3 of 4 combinations, from web-. 15\.0-RELEASE amd64 on, were not/);
+    }
+    expect(await factory.run()).toMatchObject({ started: 0, waiting: 0 });
+    expect(new Set(factory.started.map(({ recipe }) => recipe.name))).toEqual(new Set(names));
+  });
+
+  test('asks no mirror when there is no time for an answer', async () => {
+    goTo(/^before/);
+    factory.subscribe('web');
+    const { read } = factory.mirror;
+    factory.mirror.read = async (url) => {
+      factory.time += 200_000;
+      return await read(url);
+    };
+    expect(await failingRun()).toMatch(/not asked: the run has no time left/);
+    expect(factory.started).toEqual([]);
+  });
 });
 
 describe('a build', () => {
@@ -270,6 +339,36 @@ describe('a build', () => {
     }
     const begun = factory.started[0]?.at ?? 0;
     expect(factory.started.map(({ at }) => Math.floor((at - begun) / DAY))).toEqual([0, 1, 3, 13, 14, 16]);
+  });
+
+  test('is not repeated for base packages of which there is an image already', async () => {
+    factory.subscribe('web', { updates: 'at-build', subscribe: { patches: true } });
+    await factory.run();
+    const [image] = factory.images;
+    if (image === undefined) throw new Error('nothing was built');
+    const now = image.tags['ami-foundry:patches'] ?? '';
+    // The newest was made of a catalogue that was taken back since.
+    factory.images.push({
+      ...image,
+      startedAt: factory.time + HOUR,
+      tags: { ...image.tags, 'ami-foundry:patches': 'abcdefabcdef' },
+    });
+    factory.time += 2 * DAY;
+    expect(await factory.run()).toMatchObject({ started: 0 });
+    factory.images.splice(0, 1);
+    expect(now).toBe('p4');
+    expect(await factory.run()).toMatchObject({ started: 1 });
+  });
+
+  test('that has a name again is judged by when it ran, not by its number', async () => {
+    factory.subscribe('web', { subscribe: { maxAge: 1 } });
+    for (let day = 0; day < 5; day++, factory.time += 1.1 * DAY) await factory.run();
+    const [first, second] = factory.started;
+    const held = factory.executions.get(first?.name ?? '');
+    if (held === undefined || second === undefined) throw new Error('too few were built');
+    const startedAt = new Date(factory.time - HOUR).toISOString();
+    held.run = { ...held.run, status: 'FAILED', startedAt, endedAt: startedAt };
+    expect(await factory.run()).toMatchObject({ started: 0 });
   });
 
   test('is not repeated because its image was deleted, or put away', async () => {
@@ -328,6 +427,18 @@ describe('a build', () => {
     expect(await factory.run()).toMatchObject({ started: 5, waiting: 2 });
     expect(await factory.run()).toMatchObject({ started: 2, waiting: 0 });
   });
+});
+
+test('an event that cannot be put is told by the next run, and no other one is told again', async () => {
+  goTo(/^before/);
+  await factory.run();
+  goTo(/BETA1 is whole/);
+  factory.failures.set('tell Release Seen 15.1-BETA1 amd64', new Error('no'));
+  expect(await failingRun()).toMatch(/Release Seen of 15\.1-BETA1\/amd64\/\S+\/2026-05-01: Error: no/);
+  factory.failures.clear();
+  await factory.run();
+  await factory.run();
+  expect(factory.notices.map(({ detail }) => detail.architecture)).toEqual(['arm64', 'amd64']);
 });
 
 describe('what is broken does not keep the others back, and is an error at the end:', () => {

@@ -160,7 +160,7 @@ export class WatchedFactory {
       records: this.records,
       notices: {
         tell: async (what, detail) => {
-          await this.#call(`tell ${what}`);
+          await this.#call(`tell ${what} ${String(detail.release)} ${String(detail.architecture)}`);
           this.notices.push({ what, detail });
         },
       },

@@ -57,6 +57,15 @@ describe.each(functionNames)('the %s function', (name) => {
       MemorySize: name === 'write-blocks' ? 1769 : 256,
     }));
 
+  it('is repeated by Lambda when it fails and nobody waits, but for what starts builds', () => {
+    const never = Object.values(stack.ofType('AWS::Lambda::EventInvokeConfig')).filter(
+      ({ Properties }) =>
+        stack.resources[Properties.FunctionName] === stack.function(name) &&
+        Properties.MaximumRetryAttempts === 0,
+    );
+    expect(never).toHaveLength(name === 'watch-releases' ? 1 : 0);
+  });
+
   it('finds in its environment what it reads, and nothing else', () => {
     const { Variables = {} } = stack.function(name).Properties.Environment ?? {};
     expect(() => readEnvironment(name, Variables)).not.toThrow();
