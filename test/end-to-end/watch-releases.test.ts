@@ -148,5 +148,5 @@ it('a subscription ends once', async () => {
   await expect(api.call('unsubscribe', call)).rejects.toMatchObject({
     problem: { status: 404, code: 'SubscriptionNotFound' },
   });
-  expect(await api.call('list-subscriptions', {})).toEqual({ subscriptions: [] });
+  expect(await api.call('list-subscriptions', {})).toEqual({ subscriptions: [], nextToken: null });
 });
