@@ -293,7 +293,7 @@ export function grantsOf(
             allow('ec2:CreateTags', others.images, keeping),
           ]
         : []),
-      allow('s3:GetObject', artifacts.arnForObjects(journalKey('*'))),
+      allow(['s3:GetObject', 's3:DeleteObject'], artifacts.arnForObjects(journalKey('*'))),
       listsJournals(artifacts),
     ],
     salvage: [

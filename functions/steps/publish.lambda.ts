@@ -23,4 +23,6 @@ const run = publish({
   pause,
 });
 
-export const handler = stepHandler(publishStep, ({ input, execution }) => run(input, execution));
+export const handler = stepHandler(publishStep, ({ input, options, execution }) =>
+  run(input, execution, options),
+);

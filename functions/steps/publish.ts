@@ -22,8 +22,11 @@ export const publishStep = {
     z.pick(buildState, { plan: true, distribution: true }),
     z.partial(z.pick(buildState, { adopted: true, image: true, snapshot: true, matrix: true })).shape,
   ),
-  output: z.pick(buildState, { publication: true }),
-  options: z.object({}),
+  output: z.partial(z.pick(buildState, { publication: true })),
+  options: z.object({
+    /** `only` keeps others away and changes nothing; `made` goes on with what that has done. */
+    claim: z.optional(z.enum(['only', 'made'])),
+  }),
 };
 
 type PublishInput = z.output<typeof publishStep.input>;
@@ -45,29 +48,36 @@ const PUBLIC_LIMIT = 2 * 365 * DAY;
 
 /**
  * Shows the image to its readers, in all regions. What they saw before is written down first, and once: a second try goes on with what the first
- * one wrote. What fails half way is put back by RollBack.
+ * one wrote. What fails half way is put back by RollBack. What is published together is claimed as a whole before any of it is shown.
  */
 export const publish =
   ({ regions, records, outcomes, clock, pause }: PublishDependencies) =>
-  async (state: PublishInput, { arn, startTime }: Execution): Promise<Pick<BuildState, 'publication'>> => {
+  async (
+    state: PublishInput,
+    { arn, startTime }: Execution,
+    { claim }: z.output<typeof publishStep.options> = {},
+  ): Promise<Partial<Pick<BuildState, 'publication'>>> => {
     const { plan } = state;
     const places = placesOf(state, regionOf(arn));
     const kept = journals(records);
     const written = await kept.read(plan.build);
     // Its name may have come again.
-    const goesOn = written?.begun && written.execution === startTime;
-    const journal = goesOn
-      ? written
-      : await begin(
-          { kept, outcomes: outcomes(arn), describe: () => describeBefore(plan, places, regions, clock) },
-          {
+    const own = written?.execution === startTime ? written : undefined;
+    const opened =
+      own?.begun || (own && claim === 'made')
+        ? own
+        : await open(kept, outcomes(arn), {
             build: plan.build,
             execution: startTime,
             matrix: state.matrix,
             places,
             parameters: parametersOf(plan),
-          },
-        );
+          });
+    if (claim === 'only') return {};
+    const journal = opened.begun
+      ? opened
+      : { ...opened, ...(await describeBefore(plan, places, regions, clock)), begun: true };
+    if (!opened.begun) await kept.write(journal);
 
     for (const stage of flipStages(journal)) {
       await inRegions(stage, async (change) => {
@@ -100,18 +110,12 @@ const parametersOf = ({ contentDigest, distribution }: BuildState['plan']): read
 
 /**
  * Opens the journal, if no other publication is in the way: their journals would each hold what the other has made. Looked for before it is
- * written and after that, so that of two which begin at once at least one sees the other and gives way; nothing is changed before.
+ * written and after that, so that of two which begin at once at least one sees the other and gives way; nothing is changed before. Who comes
+ * later gives way to it.
  */
-async function begin(
-  {
-    kept,
-    outcomes,
-    describe,
-  }: {
-    readonly kept: ReturnType<typeof journals>;
-    readonly outcomes: Outcomes;
-    readonly describe: () => Promise<Described>;
-  },
+async function open(
+  kept: ReturnType<typeof journals>,
+  outcomes: Outcomes,
   {
     build,
     execution,
@@ -136,16 +140,15 @@ async function begin(
     parameters: [...parameters],
     begun: false,
   };
-  const open = await rivalsOf({ ...claim, regions }, kept, outcomes);
-  if (open.length > 0) throw publicationPending(open);
-  await kept.write({ ...claim, at: execution, share: [], deprecateAt: null, regions });
+  const others = await rivalsOf({ ...claim, regions }, kept, outcomes);
+  if (others.length > 0) throw publicationPending(others);
+  const journal = { ...claim, at: execution, share: [], deprecateAt: null, regions };
+  await kept.write(journal);
   const rivals = await rivalsOf({ ...claim, regions }, kept, outcomes);
   if (rivals.length > 0) {
     await kept.close(build);
     throw publicationPending(rivals);
   }
-  const journal = { ...claim, ...(await describe()), begun: true };
-  await kept.write(journal);
   return journal;
 }
 

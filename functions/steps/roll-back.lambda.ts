@@ -24,4 +24,6 @@ const run = rollBack({
   settings,
 });
 
-export const handler = stepHandler(rollBackStep, ({ input, execution }) => run(input, execution));
+export const handler = stepHandler(rollBackStep, ({ input, options, execution }) =>
+  run(input, execution, options),
+);

@@ -17,7 +17,10 @@ export const rollBackStep = {
     z.partial(z.pick(buildState, { distribution: true })).shape,
   ),
   output: z.pick(buildState, { rolledBack: true }),
-  options: z.object({}),
+  options: z.object({
+    /** False when surely no function of this publication goes on: then a journal that was only opened goes at once. */
+    shown: z._default(z.boolean(), true),
+  }),
 };
 
 interface RegionPorts extends PublicationPorts {
@@ -42,9 +45,11 @@ export const rollBack =
   async (
     { plan, distribution }: z.output<typeof rollBackStep.input>,
     { startTime }: Execution,
+    { shown }: z.output<typeof rollBackStep.options> = { shown: true },
   ): Promise<Pick<BuildState, 'rolledBack'>> => {
     const { build } = plan;
-    const journal = await journals(records).read(build);
+    const kept = journals(records);
+    const journal = await kept.read(build);
     if (journal?.execution === startTime) {
       const stuck = await putBack({ regions, pause }, journal);
       if (stuck.length > 0) {
@@ -54,7 +59,8 @@ export const rollBack =
             'the reaper tries again every quarter of an hour, from the journal in the artifacts bucket; what AWS refuses for good must be put back by hand.',
         });
       }
-      // Its journal stays: what AWS was asked for may take effect after this. The reaper looks again, and closes it after the grace period.
+      if (!journal.begun && !shown) await kept.close(build);
+      // Any other journal stays: what AWS was asked for may take effect after this. The reaper looks again, and closes it after the grace period.
     }
 
     // An execution of this name may have delivered before: names come free after 90 days (StartExecution).

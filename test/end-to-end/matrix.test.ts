@@ -320,6 +320,40 @@ describe('images that are published together', () => {
     expect(await readersSee(before)).toEqual(everywhere(before, 'old'));
   });
 
+  it('are shown when all may be: else no reader sees any, and nobody has to wait for it', async () => {
+    const names = ['claim-a', 'claim-b', 'claim-c'];
+    const wish = names.map((name) => shown(name, 'new'));
+    const claimed: unknown[] = [];
+    const changes: string[] = [];
+    factory.cloud.faults.add({
+      service: 's3',
+      action: 'PutObject',
+      where: ({ caller, input }) => caller === 'ami-foundry-publish' && claimed.push(input) > 2,
+      times: Number.POSITIVE_INFINITY,
+      error: { code: 'AccessDenied' },
+    });
+    for (const [service, action] of [
+      ['ssm', 'PutParameter'],
+      ['ec2', 'ModifyImageAttribute'],
+    ] as const) {
+      factory.cloud.faults.add({
+        service,
+        action,
+        where: ({ caller }) => caller === 'ami-foundry-publish' && changes.push(action) < 0,
+      });
+    }
+    const first = await matrix(wish, { publishTogether: true });
+    expect(first).toMatchObject({ status: 'FAILED', cause: expect.stringContaining('AccessDenied') });
+    expect({ claims: claimed.length, changes }).toEqual({ claims: 3, changes: [] });
+    // Its claims are gone without the reaper: the next attempt need not wait for it.
+    expect(await openJournals()).toEqual([]);
+    factory.cloud.faults.clear();
+    expect((await matrix(wish, { publishTogether: true })).status).toBe('SUCCEEDED');
+    expect(await readersSee(names)).toEqual(everywhere(names, 'new'));
+    await reap();
+    expect(await openJournals()).toEqual([]);
+  });
+
   it('are there for nobody when somebody stops the work on one of them', async () => {
     const { executionArn, builds } = await startMatrix(
       ['alone-a', 'slow-alone'].map((name) => shown(name, 'new')),

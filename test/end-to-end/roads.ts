@@ -577,6 +577,17 @@ async function asksForMatrices(factory: Factory): Promise<void> {
   });
   expect(await ended((await start('second')).id)).toMatchObject({ failure: { code: 'MatrixFailed' } });
   cloud.faults.clear();
+  // Not all can be claimed: what was claimed is let go of.
+  let claims = 0;
+  cloud.faults.add({
+    service: 's3',
+    action: 'PutObject',
+    where: ({ caller }) => caller === 'ami-foundry-publish' && ++claims > 1,
+    times: Number.POSITIVE_INFINITY,
+    error: { code: 'AccessDenied' },
+  });
+  expect(await ended((await start('claimed')).id)).toMatchObject({ failure: { code: 'MatrixFailed' } });
+  cloud.faults.clear();
   machineEnd = 'hang';
   const stopped = await start('third');
   while ((await api.call('show-matrix', { params: { id: stopped.id } })).summary.running < 2) await pause(50);

@@ -88,8 +88,10 @@ function stage(
     places,
     state,
     successes,
-    publish: (who: Execution = execution) => publish(parts)(state, who),
-    rollBack: (hours = 24) => rollBack({ ...parts, settings: { RESUMABLE_HOURS: hours } })(state, execution),
+    publish: (who: Execution = execution, options: Parameters<ReturnType<typeof publish>>[2] = {}) =>
+      publish(parts)(state, who, options),
+    rollBack: (hours = 24, options = { shown: true }) =>
+      rollBack({ ...parts, settings: { RESUMABLE_HOURS: hours } })(state, execution, options),
     readers: () => readers(world),
     imageIn: (region: string) => {
       const id = places.find((one) => one.region === region)?.imageId ?? '';
@@ -350,6 +352,72 @@ describe('beside another publication', () => {
     at.world.objects.set(OTHER, other(at, { begun: false }));
     await at.publish();
     expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+  });
+
+  describe('claimed before anything is shown', () => {
+    const OWN = `publications/open/${BUILD}.json`;
+
+    test('changes nothing that readers see, and keeps others away', async () => {
+      const at = stage();
+      const before = at.readers();
+      expect(await at.publish(execution, { claim: 'only' })).toEqual({});
+      expect(at.readers()).toEqual(before);
+      expect(JSON.parse(at.world.objects.get(OWN) ?? '')).toMatchObject({ begun: false });
+      // The same for the other, whose claim this one is.
+      at.world.objects.set(OTHER, at.world.objects.get(OWN)?.replaceAll(BUILD, 'other') ?? '');
+      at.world.objects.delete(OWN);
+      expect(await rejected(at.publish())).toMatchObject({ name: 'PublicationPending' });
+    });
+
+    test('waits for others, and may be claimed twice', async () => {
+      const at = stage();
+      at.world.objects.set(OTHER, other(at));
+      expect(await rejected(at.publish(execution, { claim: 'only' }))).toMatchObject({
+        name: 'PublicationPending',
+      });
+      expect([...at.world.objects.keys()]).toEqual([OTHER]);
+      at.world.objects.delete(OTHER);
+      await at.publish(execution, { claim: 'only' });
+      await at.publish(execution, { claim: 'only' });
+      expect([...at.world.objects.keys()]).toEqual([OWN]);
+    });
+
+    test('goes on whoever looks at it meanwhile, and can be put back', async () => {
+      const at = stage();
+      await at.publish(execution, { claim: 'only' });
+      at.world.objects.set(OTHER, other(at, { begun: false }));
+      await at.publish(execution, { claim: 'made' });
+      expect(resolved(at)).toEqual(['new', 'new', 'new', 'new']);
+      await at.rollBack();
+      expect(resolved(at)).toEqual(['old', 'old', 'old', 'old']);
+    });
+
+    test('but not with the claim of an earlier execution of the name', async () => {
+      const at = stage();
+      await at.publish(execution, { claim: 'only' });
+      at.world.objects.set(OTHER, other(at));
+      const later = { ...execution, startTime: '2027-03-01T00:00:00.000Z' };
+      expect(await rejected(at.publish(later, { claim: 'made' }))).toMatchObject({
+        name: 'PublicationPending',
+      });
+    });
+
+    test.each([
+      [false, []],
+      [true, [OWN]],
+    ])('rolled back, when it may have been shown is %s, leaves %j', async (shown, left) => {
+      const at = stage();
+      await at.publish(execution, { claim: 'only' });
+      await at.rollBack(24, { shown });
+      expect([...at.world.objects.keys()]).toEqual(left);
+    });
+
+    test('what was begun is never let go of', async () => {
+      const at = stage();
+      await at.publish();
+      await at.rollBack(24, { shown: false });
+      expect([...at.world.objects.keys()]).toEqual([OWN]);
+    });
   });
 
   test('one that died before it began looks again', async () => {

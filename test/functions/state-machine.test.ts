@@ -192,9 +192,11 @@ function functions(): Record<string, Handler> {
     distribute: stepHandler(distributeStep, ({ input, execution }) =>
       steps.distribute(input, execution),
     ) as Handler,
-    publish: stepHandler(publishStep, ({ input, execution }) => steps.publish(input, execution)) as Handler,
-    'roll-back': stepHandler(rollBackStep, ({ input, execution }) =>
-      steps.rollBack(input, execution),
+    publish: stepHandler(publishStep, ({ input, options, execution }) =>
+      steps.publish(input, execution, options),
+    ) as Handler,
+    'roll-back': stepHandler(rollBackStep, ({ input, options, execution }) =>
+      steps.rollBack(input, execution, options),
     ) as Handler,
     salvage: stepHandler(salvageStep, ({ input, options, execution }) =>
       steps.salvage(input, options, execution),
