@@ -266,7 +266,8 @@ async function readersSee(names: readonly string[]) {
 const everywhere = (names: readonly string[], what: string) =>
   REGIONS.flatMap((region) => names.map((name) => `${region} ${name}: ${what}`));
 
-describe('images that are published together', () => {
+/** Two matrices each: some ten seconds, and more on a busy machine. */
+describe('images that are published together', { timeout: 90_000 }, () => {
   it('are there for readers of all regions when all are there', async () => {
     const names = ['set-a', 'set-b', 'set-c'];
     const first = await matrix(
