@@ -1,3 +1,4 @@
+import { heldFor } from './matrix.ts';
 import { tagKey } from './names.ts';
 import type { BuildRun, Image } from './ports.ts';
 import type { Recipe } from './recipe.ts';
@@ -68,7 +69,14 @@ const isOlder = (since: number | undefined, days: number | undefined, now: numbe
   days !== undefined && since !== undefined && now - since > days * DAY;
 
 /** An attempt at a build before. */
-export type Attempt = Pick<BuildRun, 'status' | 'startedAt' | 'endedAt'>;
+export type Attempt = Pick<BuildRun, 'status' | 'startedAt' | 'endedAt'> & {
+  /** The JSON that it ended with. */
+  readonly output?: string | undefined;
+};
+
+/** What was held for a matrix its matrix delivers, or nobody: then the image is gone, and it was not built. */
+const isDelivered = ({ status, output }: Attempt): boolean =>
+  status === 'SUCCEEDED' && heldFor(output) === undefined;
 
 /** Whether the build may be started now, by what became of the attempts at it before, in their order; else why not. */
 export function mayStart(
@@ -78,7 +86,7 @@ export function mayStart(
 ): { readonly start: true } | { readonly start: false; readonly because: string } {
   const not = (because: string) => ({ start: false, because }) as const;
   if (attempts.some(({ status }) => status === 'RUNNING')) return not('it is being built');
-  const success = attempts.findLast(({ status }) => status === 'SUCCEEDED');
+  const success = attempts.findLast(isDelivered);
   if (success !== undefined) {
     const begun = Date.parse(success.startedAt);
     const ended = Date.parse(success.endedAt ?? success.startedAt);
@@ -89,7 +97,7 @@ export function mayStart(
   }
   const last = attempts.at(-1);
   if (last === undefined) return { start: true };
-  const failures = attempts.length - 1 - attempts.findLastIndex(({ status }) => status === 'SUCCEEDED');
+  const failures = attempts.length - 1 - attempts.findLastIndex(isDelivered);
   const days = Math.min(2 ** Math.max(0, failures - 1), LONGEST_WAIT_DAYS);
   const next = Date.parse(last.startedAt) + days * DAY;
   return now < next

@@ -422,6 +422,19 @@ describe('a build', () => {
     }
   });
 
+  test('whose image a matrix held, and took back when it failed, was not built', async () => {
+    factory.subscribe('web');
+    await factory.run();
+    const [build] = factory.executions.values();
+    if (build === undefined) throw new Error('nothing was built');
+    factory.images.splice(0);
+    factory.time += 2 * DAY;
+    expect(await factory.run()).toMatchObject({ started: 0 });
+    build.output = JSON.stringify({ held: { matrix: 'web-matrix-0123456789ab' } });
+    expect(await factory.run()).toMatchObject({ started: 1 });
+    expect(await factory.run()).toMatchObject({ started: 0 });
+  });
+
   test('waits when five were started in a run', async () => {
     for (let count = 0; count < 7; count++) factory.subscribe(`web-${count}`);
     expect(await factory.run()).toMatchObject({ started: 5, waiting: 2 });

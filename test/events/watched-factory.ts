@@ -16,7 +16,7 @@ export interface StartedBuild {
 export class WatchedFactory {
   time = Date.parse('2026-04-20T00:00:00Z');
   readonly objects = new Map<string, string>();
-  readonly executions = new Map<string, { run: BuildRun; input: string }>();
+  readonly executions = new Map<string, { run: BuildRun; input: string; output?: string }>();
   readonly images: (Image & { readonly build: string })[] = [];
   /** Executions that began, in order. */
   readonly started: StartedBuild[] = [];
@@ -137,7 +137,13 @@ export class WatchedFactory {
           await this.#call('find');
           const held = this.executions.get(name);
           return (
-            held && { ...held.run, input: held.input, output: undefined, error: undefined, cause: undefined }
+            held && {
+              ...held.run,
+              input: held.input,
+              output: held.output,
+              error: undefined,
+              cause: undefined,
+            }
           );
         },
         start: async (name, input) => {
