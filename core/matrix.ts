@@ -30,15 +30,19 @@ export const matrixBuildStatuses = [
   'ABORTED',
 ] as const;
 
+/** How many of its builds have come how far. */
+export const matrixSummary = z.object({
+  total: z.int(),
+  succeeded: z.int(),
+  /** Also those that were stopped. */
+  failed: z.int(),
+  waiting: z.int(),
+  running: z.int(),
+});
+
 /** What came of the builds of a matrix, for people and programs. */
 export const matrixReport = z.object({
-  summary: z.object({
-    total: z.int(),
-    succeeded: z.int(),
-    failed: z.int(),
-    waiting: z.int(),
-    running: z.int(),
-  }),
+  summary: matrixSummary,
   builds: z.array(
     z.object({
       build: z.string(),

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { described } from '../described.ts';
+import { matrixBuildStatuses, matrixSummary } from '../matrix.ts';
 import { receiptSchema } from './receipt.ts';
 
 /** What the HTTP API takes and gives: types, validation and docs/openapi.json come from here. Times are ISO 8601, durations seconds. */
@@ -198,18 +199,11 @@ export const matrixDetailsSchema = z.object({
   /** Seconds so far, or in all. */
   seconds: z.number(),
   publishTogether: z.boolean(),
-  summary: z.object({
-    total: z.int(),
-    succeeded: z.int(),
-    /** Also those that were stopped. */
-    failed: z.int(),
-    waiting: z.int(),
-    running: z.int(),
-  }),
+  summary: matrixSummary,
   builds: z.array(
     z.object({
       build: described(z.string(), 'For GET /builds/{id}, once it has begun.'),
-      status: z.enum(['WAITING', ...buildStatuses]),
+      status: z.enum(matrixBuildStatuses),
     }),
   ),
   failure: z.nullable(z.object({ code: z.string(), message: z.string() })),

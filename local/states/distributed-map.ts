@@ -2,7 +2,7 @@ import type { Json, JsonObject, MapState } from './definition.ts';
 import { StatesError } from './errors.ts';
 import { DISTRIBUTED_MAP_CONCURRENCY, refuseLargeData } from './limits.ts';
 import type { MapRun } from './map-runs.ts';
-import { bindingsOf, fieldOf, isCount, leave, type Transition, type Visit } from './visit.ts';
+import { bindingsOf, fieldOf, isCount, join, type Transition, type Visit } from './visit.ts';
 
 /** "The specified tolerated failure threshold was exceeded" is the service's own sentence. */
 const EXCEEDED = 'The specified tolerated failure threshold was exceeded';
@@ -62,16 +62,7 @@ export async function distributedMap(
   }
   mapRun.end('SUCCEEDED');
   run.history.append(cursor, 'MapRunSucceeded');
-  // As in inline mode, the exited event points past this one.
-  run.history.append({ ...cursor }, 'MapStateSucceeded');
-  refuseLargeData(visit.name, outputs);
-  return leave(visit, {
-    by: visit.state,
-    at: '',
-    extra: { result: outputs },
-    otherwise: outputs,
-    next: visit.state.Next,
-  });
+  return join(visit, 'MapStateSucceeded', outputs);
 }
 
 /** Runs the children; the outputs of those that succeeded, in the order of their items. */

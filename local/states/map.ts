@@ -7,8 +7,8 @@ import {
   bindingsOf,
   fieldOf,
   isCount,
+  join,
   type Line,
-  leave,
   type Transition,
   unexpectedType,
   type Visit,
@@ -59,16 +59,7 @@ export async function map(visit: Visit<MapState>): Promise<Transition> {
     cursor.previous = thrown.eventId;
     throw thrown.failure;
   }
-  // As AWS records it, the exited event points past this one, at the iteration.
-  run.history.append({ ...cursor }, 'MapStateSucceeded');
-  refuseLargeData(visit.name, outputs);
-  return leave(visit, {
-    by: visit.state,
-    at: '',
-    extra: { result: outputs },
-    otherwise: outputs,
-    next: visit.state.Next,
-  });
+  return join(visit, 'MapStateSucceeded', outputs);
 
   async function iterate(outer: Visit<MapState>, line: Line, details: JsonObject): Promise<Json> {
     run.history.append(line.cursor, 'MapIterationStarted', { mapIterationStartedEventDetails: details });

@@ -2,7 +2,7 @@ import type { Json, ParallelState } from './definition.ts';
 import { refuseLargeData } from './limits.ts';
 import { LinesFailed, runLines } from './lines.ts';
 import { Scope } from './scope.ts';
-import { bindingsOf, type Line, leave, type Transition, type Visit } from './visit.ts';
+import { bindingsOf, join, type Line, type Transition, type Visit } from './visit.ts';
 
 /** @see https://docs.aws.amazon.com/step-functions/latest/dg/state-parallel.html */
 export async function parallel(visit: Visit<ParallelState>): Promise<Transition> {
@@ -42,14 +42,5 @@ export async function parallel(visit: Visit<ParallelState>): Promise<Transition>
     cursor.previous = thrown.eventId;
     throw thrown.failure;
   }
-  // As AWS records it, the exited event points past this one, at the branch.
-  run.history.append({ ...cursor }, 'ParallelStateSucceeded');
-  refuseLargeData(visit.name, outputs);
-  return leave(visit, {
-    by: visit.state,
-    at: '',
-    extra: { result: outputs },
-    otherwise: outputs,
-    next: visit.state.Next,
-  });
+  return join(visit, 'ParallelStateSucceeded', outputs);
 }

@@ -1,7 +1,15 @@
 /** What the files of the state types share: the run, a line of execution in it, and one visit to a state. */
 
 import type { Clock } from '../clock.ts';
-import type { Json, JsonObject, Leaving, State, StateContainer } from './definition.ts';
+import type {
+  Json,
+  JsonObject,
+  Leaving,
+  MapState,
+  ParallelState,
+  State,
+  StateContainer,
+} from './definition.ts';
 import { QueryEvaluationError } from './errors.ts';
 import { type Cursor, dataOf, type History } from './history.ts';
 import type { Integrations } from './integrations.ts';
@@ -126,6 +134,26 @@ export interface Departure {
   /** The output when there is no Output field. */
   otherwise: Json;
   next: string | undefined;
+}
+
+/** Leaves a Map or Parallel state with the outputs of its lines. */
+export function join(
+  visit: Visit<MapState | ParallelState>,
+  succeeded: 'MapStateSucceeded' | 'ParallelStateSucceeded',
+  outputs: Json[],
+): Promise<Transition> {
+  const { run, cursor } = visit.line;
+  // As AWS records it, the exited event points past this one, at the last event of the lines.
+  run.history.append({ ...cursor }, succeeded);
+  refuseLargeData(visit.name, outputs);
+  const { state } = visit;
+  return leave(visit, {
+    by: state,
+    at: '',
+    extra: { result: outputs },
+    otherwise: outputs,
+    next: state.Next,
+  });
 }
 
 /**
