@@ -15,6 +15,10 @@ const long = [
   'end-to-end/demo-image',
   'end-to-end/distribution',
   'end-to-end/ebs-direct',
+  'local/states/oracle',
+  'local/demo-release/release',
+  'worker/',
+  'local/judges/',
   'infra/',
   'end-to-end/',
 ];

@@ -16,7 +16,7 @@ const hooks = fileURLToPath(new URL('../local/judges/', import.meta.url));
 const document = join(root, 'docs/openapi.json');
 
 /** Cases of each operation in the phase that makes them by chance; the same ones each time. */
-const EXAMPLES = 10;
+const EXAMPLES = 5;
 const SEED = '20261126';
 /** Of all phases; fewer would mean that the fuzzer has not reached the API. */
 const LEAST_CASES = 200;

@@ -44,12 +44,22 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => factory[Symbol.asyncDispose]());
 
+/** Of each kind of system and flavour the first is booted too; the rest would boot the same once more. */
+const booted = new Map(
+  wanted
+    .filter(buildable)
+    .toReversed()
+    .map((one) => [`${one.recipe.system} ${one.recipe.flavour}`, one.what]),
+);
+const boots = (what: string): boolean => [...booted.values()].includes(what);
+
 describe('an example that a Linux worker can make', () => {
-  it.each(wanted.filter(buildable))(
-    '$what is built, and boots',
-    async ({ recipe }) => {
+  it.each(wanted.filter(buildable).map((one) => ({ ...one, more: boots(one.what) ? ', and boots' : '' })))(
+    '$what is built$more',
+    async ({ what, recipe }) => {
+      const test = boots(what) ? {} : { bootTest: false };
       const execution = await factory.end(
-        await factory.start({ recipe: { ...recipe, ...factory.upstream(recipe.system) } }),
+        await factory.start({ recipe: { ...recipe, ...factory.upstream(recipe.system), ...test } }),
       );
       expect(`${execution.error ?? ''}${execution.cause ?? ''}`).toBe('');
       const { snapshotId } = JSON.parse(execution.output ?? '{}') as { snapshotId: string };

@@ -88,7 +88,7 @@ const AT_A_TIME = 5;
 
 /** Every how manyth fault a point meets: what changes something can leave something. */
 const stride = ({ action }: Point, { sparse = 1 }: Road): number =>
-  every ? 1 : sparse * (/^(Describe|Get)/.test(action) ? 7 : 5);
+  every ? 1 : sparse * (/^(Describe|Get)/.test(action) ? 10 : 7);
 
 /** Points and faults, so that neighbours meet different ones. */
 const runsOf = (

@@ -49,7 +49,7 @@ async function buildIn(phase: string, name: string, where: Factory = factory) {
   }
 }
 
-it.each(['fetch', 'extract', 'packages', 'inventory', 'filesystem', 'write'])(
+it.each(['fetch', 'extract', 'filesystem', 'write'])(
   'a worker that is killed in %s: the build names the phase it died in, leaves nothing, and can be built again',
   async (phase) => {
     const name = `killed-in-${phase}`;
