@@ -28,8 +28,8 @@ import { type Factory, startFactory } from './local-build.ts';
  * Builds are broken at every call that their functions make, in every way, one at a time. After each: the reaper leaves nothing but what was
  * delivered, and the next build of the same recipe ends with one right image. Workers and machines are stubs (stub.test.ts holds these
  * against the true ones; worker-death.test.ts and reaper.test.ts have the true worker).
- * By default each kind of call of each function meets some of the faults, all faults in turn, others each day: KILL_TURN=number, which the table
- * tells, has the same again. With KILL=all (`npm run test:kill`) every single call, polls included, meets all of them. KILL_ONLY=text takes those
+ * By default each kind of call of each function meets a few of the faults or, on some days, none; all of them in the course of days: KILL_TURN=number,
+ * which the table tells, has the same again. With KILL=all (`npm run test:kill`) every single call, polls included, meets all of them. KILL_ONLY=text takes those
  * that are called so: `register RegisterImage, answer lost`.
  */
 const every = process.env.KILL === 'all';
